@@ -1,6 +1,6 @@
 """What does a collection of 1, 3 or 10 million vectors take, how do its costs grow, and what does a change of it cost?
 
-    python benchmarks/bench_scale.py [--rows 1000000,3000000,10000000] [--parts one,listing,deletes,shards,actors] [--dim 128] [--kind auto]
+    python benchmarks/bench_scale.py [--rows 1000000,3000000,10000000] [--parts one,listing,deletes,shards,actors,encoding] [--dim 128] [--kind auto]
                                      [--adds 20] [--repeats 1] [--work DIR] [--name scale]
 
 one        an array with its keys is built, asked (cold, warm, in a batch, filtered), grown by a hundredth so many times, a
@@ -8,7 +8,8 @@ one        an array with its keys is built, asked (cold, warm, in a batch, filte
 listing    a build over a source that lists so many made images, none of which has changed
 deletes    of a collection without lists a hundredth of the rows is deleted, five times
 shards     eight shards beside one collection of the same rows: CPU time of a query, and recall
-actors     the shards searched through local processes and in this one, in batches; encoding by two processes and by one
+actors     the shards searched through local processes and in this one, in batches
+encoding   so many images encoded by two processes and by one
 
 Rows are those of `benchmarks/synthetic.py`, a hundred a cluster, seeded: neighbours are as hard to find at each size. Each step runs in a process of its own, whose CPU
 time, bytes written and anonymous memory (`RssAnon`, sampled every 50 ms) are kept. One size runs after the other, each is
@@ -65,6 +66,10 @@ def parts(given: argparse.Namespace) -> dict[str, Part]:
         "actors": Part(
             lambda rows: shards.needed(rows, given.dim),
             lambda work, rows, _keep: shards.run_actors(work, rows, given.dim, given.kind),
+        ),
+        "encoding": Part(
+            lambda rows: rows * shards.BYTES_AN_IMAGE,
+            lambda work, rows, _keep: shards.run_encoding(work, rows),
         ),
     }
 

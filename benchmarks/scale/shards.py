@@ -1,4 +1,4 @@
-"""The parts ``shards`` and ``actors``: eight shards beside one collection of the same rows, in this process and in others."""
+"""The parts ``shards``, ``actors`` and ``encoding``: eight shards beside one collection, in this process and in others; images encoded by two."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ MANY, MANY_ROUNDS = 4096, 9
 """Queries and rounds of searches through processes. After a search with two threads the second one waits busily for some
 milliseconds (OpenMP), so one turn is to be much longer than that."""
 
-IMAGES, BUILDS = 1_500, 3
-"""Images that are encoded by one process and by two, and how often each is done, in turn."""
+BUILDS = 3
+"""How often images are encoded by one process and by two, in turn."""
+
+BYTES_AN_IMAGE = 100_000
+"""More than an image of the part ``encoding`` takes, with its rows in both collections."""
 
 
 def needed(rows: int, dim: int) -> int:
@@ -61,7 +64,7 @@ def run(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
 
 
 def run_actors(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
-    """Search eight shards through local processes and in this one, in batches; encode by two processes and by one."""
+    """Search eight shards through local processes and in this one, in batches."""
     work = _place(work, rows)
     if not (work / "shards").exists():
         _build(work, rows, dim, kind)
@@ -87,7 +90,6 @@ def run_actors(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
         "queries": MANY,
         "batch": BATCH,
         "search_rate_of_actors": _inverse(slower),
-        "encoding": _encoding(work),
     }
 
 
@@ -98,12 +100,15 @@ def _place(work: Path, rows: int) -> Path:
     return place
 
 
-def _encoding(work: Path) -> dict[str, Any]:
-    """Encode the same images by one process with all cores and by two processes, each with a model of its own."""
-    root = work / "images"
+def run_encoding(work: Path, images: int) -> dict[str, Any]:
+    """Encode the same images by one process with all cores and by two processes, each with a model of its own.
+
+    The two are started, import and load the model within what is measured; the one has its model from the second time on.
+    """
+    root = work / f"images-{images}"
     if not root.exists():
         rng = np.random.default_rng(0)
-        for number in range(IMAGES):
+        for number in range(images):
             path = root / f"{number % 16}/{number}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
@@ -124,10 +129,10 @@ def _encoding(work: Path) -> dict[str, Any]:
                 root, index=place, shards=2, cluster=cluster, encoder="nano", progress=False
             )
             seconds[name].append(round(time.perf_counter() - began, 3))
-            assert report.encoded == IMAGES
+            assert report.encoded == images
     rates = [one / two for one, two in zip(seconds["one"], seconds["two"], strict=True)]
     return {
-        "images": IMAGES,
+        "images": images,
         "seconds_of_one_process": seconds["one"],
         "seconds_of_two_processes": seconds["two"],
         "seconds_until_two_processes_answer": starting,
