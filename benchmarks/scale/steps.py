@@ -188,7 +188,12 @@ def delete(home: str, rows: str, times: str) -> dict[str, Any]:
 
 
 def made_source(home: str, rows: str) -> dict[str, Any]:
-    """Make a collection with a row for each entry of a `MadeSource`, as a build would leave it."""
+    """Make a collection with a row for each entry of a `MadeSource`, as a build would leave it.
+
+    Returns:
+        what the last build costs, which publishes the rows. Storing them before takes a little longer than that, and together both write
+        what lies on disk in the end, 276 bytes a row.
+    """
     encoder = FakeEncoder(dim=16)
     with retrieval.create(home, encoder=encoder):
         pass
