@@ -239,7 +239,7 @@ def one(
         views_new=new[2][inside],
     )
     ways, _ = fit(pairs, probe(choose), method="auto", extends=extension(names))
-    measured = measure(ways, probe(held), words_old=None, words_new=None)
+    measured = measure(ways, probe(held), select=probe(choose), words_old=None, words_new=None)
     best = max(range(len(ways)), key=lambda place: measured[place].new_old)
     curve_probe = probe(held)
     background = background_of(ways[best], probe(choose), old=old[0][sample], new=new[0][sample])

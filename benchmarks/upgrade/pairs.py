@@ -137,7 +137,7 @@ def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, see
         (way for score, way in found if score > most - CLEARLY), key=lambda way: way.image.multiplications
     )
     mapped = best.queries(select.new, None)
-    galleries = MixedGalleries(select, old=old.gallery[fitted], new=new.gallery[fitted])
+    galleries = MixedGalleries(select, old=old.gallery[fitted], new=new.gallery[fitted], by_both=True)
     alpha = alignment.best_alpha(select.old, mapped, score=galleries.worth)
     alpha_in_old = alignment.best_alpha(select.old, mapped, score=select.score)
     ways = {"one encoder": best} | {

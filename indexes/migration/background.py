@@ -29,6 +29,7 @@ AXES = 64
 
 _LEAST = 1e-6
 _PARTS = ("mean", "centre", "axes", "rest")
+_OF_BOTH = ("old_weight", "spread_of_both")
 _KNEE = 0.9
 Level: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 """The mean and the standard deviation of what each query scores with the sample, ``(q, 1)`` both."""
@@ -102,12 +103,17 @@ class Background:
         moved: mapped queries lie about the old rows' mean, and have to be moved; else the map has done so.
         stretch: of the old side's standard deviations, chosen by what mixed galleries find: a row that answers a blurred query
             stands out less from the others than it would if it were asked for by its own encoder.
+        old_weight: of the old side's score of a row that both spaces have, beside 1 of the new side's (a weighted sum of normalised
+            scores, as the fusion of two biometric matchers; Jain, Nandakumar and Ross 2005). 0: the new side scores it alone.
+        spread_of_both: standard deviation of that sum over the new side's.
     """
 
     old: Side
     new: Side
     moved: bool
     stretch: float = 1.0
+    old_weight: float = 0.0
+    spread_of_both: float = 1.0
 
     @classmethod
     def of(cls, old: Vectors, new: Vectors, *, moved: bool) -> Background:
@@ -150,22 +156,42 @@ class Background:
         knee = min(knee, _KNEE) if isinstance(knee, float) else np.minimum(knee, _KNEE)
         return knee, new_mean + (knee - mean) * slope
 
+    def of_both(self, old: NDArray[Any], new: NDArray[Any], mean: Any) -> NDArray[np.float32]:
+        """Return scores of rows that both spaces have, on the new side's scale.
+
+        They have its mean and spread, so neither these rows nor those of one space crowd out the others. From `_KNEE` on they rise
+        to 1 where both sides score 1.
+
+        Args:
+            old, new: what the rows score by either side, both on the new side's scale: ``(q, k)``, or ``(k,)`` of one query.
+            mean: of the query's scores with the sample on the new side, ``(q, 1)`` or a number.
+        """
+        share = 1 / self.spread_of_both
+        rest = (1 - (1 + self.old_weight) * share) * mean
+        both = np.asarray((new + self.old_weight * old) * share + rest, dtype=np.float32)
+        top = (1 + self.old_weight) * share + rest  # of a row that scores 1 on both sides
+        knee = np.minimum(_KNEE, _KNEE * top)
+        beyond = both > knee
+        if not beyond.any():
+            return both
+        return np.where(beyond, knee + (both - knee) / (top - knee) * (1 - knee), both).astype(np.float32)
+
     def scores(
         self, old: Vectors, new: Vectors, gallery_old: Vectors, gallery_new: Vectors
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return what queries score with every row of a gallery by either side, on one scale, ``(q, g)`` both.
+        """Return what queries score with every row of a gallery before it is encoded again and after, on one scale, ``(q, g)`` both.
 
         Args:
             old, new: ``(q, d_old)`` mapped and ``(q, d_new)`` new queries.
             gallery_old, gallery_new: ``(g, d_old)`` and ``(g, d_new)``.
+        Returns:
+            what they score by the old side, and by the new one (with an `old_weight`, by both).
         """
         asked_old, asked_new = self.old.asked(old, moved=self.moved), self.new.asked(new, moved=True)
-        return (
-            self.on_new_scale(
-                self.old.scores(asked_old, gallery_old), self.old.level(asked_old), self.new.level(asked_new)
-            ),
-            self.new.scores(asked_new, gallery_new),
-        )
+        level = self.new.level(asked_new)
+        before = self.on_new_scale(self.old.scores(asked_old, gallery_old), self.old.level(asked_old), level)
+        after = self.new.scores(asked_new, gallery_new)
+        return before, self.of_both(before, after, level[0]) if self.old_weight else after
 
     def save(self, path: Path) -> None:
         """Write it to an ``.npz`` without pickles."""
@@ -175,9 +201,8 @@ class Background:
             for name, side in (("old", self.old), ("new", self.new))
             for part in _PARTS
         }
-        np.savez(
-            file, allow_pickle=False, moved=np.array(self.moved), stretch=np.array(self.stretch), **sides
-        )
+        settings = {name: np.array(getattr(self, name)) for name in ("moved", "stretch", *_OF_BOTH)}
+        np.savez(file, allow_pickle=False, **settings, **sides)
         path.write_bytes(file.getvalue())
 
     @classmethod
@@ -206,7 +231,12 @@ class Background:
                 )
                 for name in ("old", "new")
             )
-            return cls(old=old, new=new, moved=bool(data["moved"]), stretch=float(data["stretch"]))
+            settings = {
+                name: float(data[name]) for name in _OF_BOTH if name in data
+            }  # earlier files have none
+            return cls(
+                old=old, new=new, moved=bool(data["moved"]), stretch=float(data["stretch"]), **settings
+            )
 
 
 def _units(rows: Vectors) -> Vectors:

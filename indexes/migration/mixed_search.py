@@ -67,6 +67,7 @@ class Mixture:
         """Take over what `open` opened; ``staging`` is where an index of the new rows may lie."""
         self._generation = generation
         self._pair = None if background is None else PairScores(background)
+        self._by_both = self._pair is not None and self._pair.by_both
         self._calibrations = calibrations
         self.rows, self.rows_of, self.space, self.prefixes = rows, rows_of, space, prefixes
         live = generation.live
@@ -77,6 +78,8 @@ class Mixture:
         alive = generation.count if live is None else int(np.count_nonzero(live))
         self._share = max(_LEAST_SHARE, np.count_nonzero(renewed) / max(alive, 1))
         self._old = OldSide(generation, rows_of >= 0)
+        # Rows that both sides score are found by either.
+        self._old_of_images = OldSide(generation, np.zeros_like(renewed)) if self._by_both else self._old
         self._new = (
             NewSide(rows, ids, space=space)
             if staging is None
@@ -200,14 +203,20 @@ class Mixture:
         blend = None
         for place, one in enumerate(asked):
             ids = _found(seen[place])
-            old_rows, rows = self._generation.rows.take(ids, axis=0), None
+            first, rows = len(ids), None
             if fresh is not None:
                 places = _found(fresh[place])
+                if self._by_both:
+                    own = self.rows_of.take(ids)
+                    places = np.union1d(places, own[own >= 0])
+                    ids = ids[own < 0]
+                    first = len(ids)
                 rows = self.rows.take(places, axis=0)
                 ids = np.concatenate((ids, self._ids.take(places)))
+            old_rows = self._generation.rows.take(ids if self._by_both else ids[:first], axis=0)
             scores, cosines = pair.scores(*one, old_rows, rows)
             order = np.lexsort((ids, -scores))[:k]
-            renewed = order >= len(old_rows)
+            renewed = order >= first
             # Making places and filling them would cost one query a tenth.
             if len(asked) == 1 and len(order) == k:
                 return Blend(
@@ -244,15 +253,15 @@ class Mixture:
         # Of the nearest of all, the new side's index has to find but those that lie here.
         depth = ceil(near * self._share)
         if keep is None and nprobe is None and shortlist is None and dim is None and not exact:
-            seen = self._old.candidates(old, k=wide, depth=near)
+            seen = self._old_of_images.candidates(old, k=wide, depth=near)
             fresh = self._new.candidates(new, k=wide, depth=depth) if self._any else None
-            if not _are_few(seen, fresh, k=k):
+            if not _are_few(seen, None if self._by_both else fresh, k=k):
                 return seen, fresh
         if shortlist is not None:
             wide = min(wide, max(shortlist, k))
         options: dict[str, Any] = {"k": wide, "keep": keep, "nprobe": nprobe, "shortlist": shortlist}
         width = None if dim == old.shape[1] else dim
-        seen = self._old.search(old, dim=width, depth=near, exact=exact, **options).ids
+        seen = self._old_of_images.search(old, dim=width, depth=near, exact=exact, **options).ids
         if not self._any:
             return seen, None
         ids = self._new.search(new, dim=dim, depth=depth, exact=exact, **options).ids

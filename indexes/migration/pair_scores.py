@@ -121,6 +121,11 @@ class PairScores:
         """Prepare one query, a unit row ``(d_old,)`` and ``(d_new,)``, for a search of both sides."""
         return self._old.ask(old), self._new.ask(new)
 
+    @property
+    def by_both(self) -> bool:
+        """Whether rows that both spaces have are scored by both."""
+        return self._background.old_weight > 0
+
     def scores(
         self, old: Asked, new: Asked, old_rows: Halves, new_rows: Halves | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -128,16 +133,18 @@ class PairScores:
 
         Args:
             old, new: the query, as `ask` returned it.
-            old_rows, new_rows: ``(s, d_old)`` and ``(t, d_new)`` float16; None for no new ones.
+            old_rows, new_rows: ``(s, d_old)`` and ``(t, d_new)`` float16; None for no new ones. If scored `by_both`, the old vectors
+                of the new rows stand behind the others: ``(s + t, d_old)``.
         """
-        first = len(old_rows)
         more = 0 if new_rows is None else len(new_rows)
+        count = len(old_rows)  # scored by the old side
+        first = count - more if self.by_both else count
         scores, cosines = np.empty((2, first + more), dtype=np.float32)
-        if first:
+        if count:
             slope = self._background.stretch * new.spread / old.spread
             start = new.mean - old.mean * slope
-            mine = scores[:first]
-            self._old.score(old, old_rows, mine, cosines[:first], slope=slope, start=start)
+            mine = scores[:count]
+            self._old.score(old, old_rows, mine, cosines[:count], slope=slope, start=start)
             there = float(self._background.knee(old.mean, old.spread, new.mean, new.spread)[1])
             if np.fmax.reduce(mine) > there:  # past NaN, of damaged rows
                 centred = (mine - np.float32(start)) / np.float32(slope)
@@ -145,5 +152,8 @@ class PairScores:
                     centred, (old.mean, old.spread), (new.mean, new.spread)
                 )
         if new_rows is not None:
+            by_old = scores[first:].copy() if self.by_both else None
             self._new.score(new, new_rows, scores[first:], cosines[first:])
+            if by_old is not None:
+                scores[first:] = self._background.of_both(by_old, scores[first:], new.mean)
         return scores, cosines

@@ -29,7 +29,7 @@ from retrieval.upgrades.backfilling.reencoding import Reencoding
 from retrieval.upgrades.backfilling.switch import switch_over
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from indexes.generation import Manifest
     from indexes.store import Record
@@ -62,6 +62,19 @@ class BackfillReport:
     complete: bool
     entry: dict[str, Any] = field(repr=False)
 
+    @classmethod
+    def nothing_left(cls, entry: Mapping[str, Any], *, live: int) -> BackfillReport:
+        """Report that an upgrade was complete before; of what is recorded of it, and the number of live rows."""
+        return cls(
+            encoded=0,
+            gone=0,
+            unreadable=0,
+            backfilled=live,
+            remaining=0,
+            complete=True,
+            entry=dict(entry),
+        )
+
     def _repr_html_(self) -> str | None:
         """Show the report in a notebook."""
         from retrieval.display import notebook
@@ -89,7 +102,7 @@ def backfill(
 ) -> BackfillReport:
     """Encode images of the gallery again, in random order; searches go on meanwhile.
 
-    Interrupted or killed, it keeps what it had and the next run continues. When every image is done, a generation wholly
+    Interrupted or killed, it keeps what it had and the next run continues. It does nothing where the last upgrade is complete. When every image is done, a generation wholly
     in the new space is published at once, with the same ids; the old vectors stay for `retrieval.rollback`.
 
     Args:
@@ -136,9 +149,7 @@ def backfill_one(
         if migration is None:
             last = manifest.upgrades[-1] if manifest.upgrades else {}
             if last.get("state") == "complete":
-                raise OptionError(
-                    f"{directory}: no upgrade is under way; the one to {last['new']} is complete, no image is left to encode"
-                )
+                return BackfillReport.nothing_left(last, live=manifest.live)
             raise OptionError(f"{directory}: no upgrade is under way; begin one with `upgrade(encoder=SPEC)`")
         sweep(directory, manifest)
         source = open_source(directory, manifest, root=root)

@@ -47,9 +47,7 @@ def backfill_shards(
         before = read_shards(directory)
         entry = before.upgrade
         if entry is not None and entry["state"] == "complete":
-            raise OptionError(
-                f"{directory}: no upgrade is under way; the one to {entry['new']} is complete, no image is left to encode"
-            )
+            return BackfillReport.nothing_left(entry, live=before.manifest.live)
         if entry is None or entry["state"] != REENCODING:
             raise OptionError(f"{directory}: no upgrade is under way; begin one with `upgrade(encoder=SPEC)`")
         given = load_encoder(encoder, device=device) if encoder is not None else None

@@ -45,6 +45,7 @@ from retrieval.upgrades.trial import (
     encode_sample,
     keep_sample,
     labels_of,
+    others_of,
     questions_of,
     refusal_of,
     require_enough,
@@ -264,6 +265,7 @@ def _run(
             old=old,
             new=work.new,
             old_space=manifest.space,
+            others=others_of(store, taken, label_of, but=added),
             progress=progress,
         )
         return _decide(

@@ -32,7 +32,13 @@ if TYPE_CHECKING:
         questions_of as questions_of,
         require_enough as require_enough,
     )
-    from retrieval.upgrades.trial.sample import Sample as Sample, draw as draw, encode_sample as encode_sample
+    from retrieval.upgrades.trial.sample import (
+        Others as Others,
+        Sample as Sample,
+        draw as draw,
+        encode_sample as encode_sample,
+        others_of as others_of,
+    )
     from retrieval.upgrades.trial.trial import Trial as Trial, try_methods as try_methods
 
 lazy(__name__)

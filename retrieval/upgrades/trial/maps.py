@@ -206,7 +206,7 @@ def _mixture(single: Sequence[Transform], select: Probe, pairs: Pairs) -> tuple[
         alpha = alignment.best_alpha(select.old, mapped, score=select.score)
         found.append((select.score(slerp(select.old, mapped, alpha)), mapped, step))
     _, mapped, step = max(found, key=lambda option: option[0])
-    galleries = MixedGalleries(select, old=pairs.old, new=pairs.new)
+    galleries = MixedGalleries(select, old=pairs.old, new=pairs.new, by_both=True)
     return step, alignment.best_alpha(select.old, mapped, score=galleries.worth)
 
 

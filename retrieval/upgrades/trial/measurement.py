@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from indexes.migration import Background
     from indexes.vectors import Bitmap, Vectors
     from retrieval.upgrades.trial.questions import Questions
+    from retrieval.upgrades.trial.sample import Others
 
 _TIMED = 200
 POINTS = 11
@@ -35,8 +36,10 @@ class Measured:
         gain: share of the full re-encode's gain that is had without it; None where the new encoder is no better.
         regression_rate: share of queries right before and wrong after.
         map_microseconds: time to map one query, one thread; what a second encoder costs is not in it.
-        compatible: new queries find more in the old gallery than old ones do (Shen et al. 2020, BCT). A mixture with the old query
-            is never far from it and finds a few more or less by chance, so it must find more than chance explains.
+        compatible: new queries find more in the old gallery than old ones do (Shen et al. 2020, BCT), also in a gallery that is as full
+            as the one that answers: among few images a map that blurs loses less. There a few more or less are found by chance,
+            and a map that loses would lose from the first query on: so, with the queries that settings are chosen by, the
+            queries won must exceed those lost by a standard error. What an encoder brings with it must find as many as before.
         finds_itself: share of queries that find the image that they were made of first in the old gallery, before any other: a map may
             keep what kind of thing is shown, and lose which picture it is.
         text_old_old, text_new_old: share of the new encoder's own ten best for words that the old one finds, and that
@@ -57,17 +60,27 @@ class Measured:
 
 
 def measure(
-    fitted: Sequence[Fitted], probe: Probe, *, words_old: Vectors | None, words_new: Vectors | None
+    fitted: Sequence[Fitted],
+    probe: Probe,
+    *,
+    select: Probe,
+    others: Others | None = None,
+    words_old: Vectors | None,
+    words_new: Vectors | None,
 ) -> list[Measured]:
     """Measure each on queries that nothing was fitted on or chosen by.
 
     Args:
         fitted: what `fit` returned.
         probe: the held-out queries.
+        select: those that settings were chosen by, which count for what is compatible.
+        others: old rows that stand beside the gallery for what is compatible.
         words_old, words_new: held-out texts ``(t, d)`` by both encoders.
     """
     old = probe.right(probe.old, probe.gallery_old)  # (q,)
     best = probe.right(probe.new, probe.gallery_new)  # (q,)
+    full = [_filled(part, others) for part in (probe, select)]
+    before = [part.right(part.old, part.gallery_old) for part in full]
     text_old = truth = None
     if words_old is not None and words_new is not None:
         truth = nearest(words_new, probe.gallery_new, k=K)
@@ -76,6 +89,7 @@ def measure(
     for way in fitted:
         mapped = way.queries(probe.new, probe.old)
         right = probe.right(mapped, probe.gallery_old)
+        after = [part.right(way.queries(part.new, part.old), part.gallery_old) for part in full]
         text = None
         if words_new is not None and truth is not None:
             asked = way.queries(words_new, words_old, words=True)
@@ -91,7 +105,12 @@ def measure(
                 ),
                 regression_rate=regression_rate(old, right),
                 map_microseconds=_microseconds(way, probe),
-                compatible=_is_compatible(way, old, right),
+                compatible=(
+                    bool(right.mean() >= old.mean())
+                    if way.method in EXTENDING
+                    else bool(right.mean() > old.mean())
+                    and _clearly_more(np.concatenate(before), np.concatenate(after))
+                ),
                 finds_itself=float(probe.itself(mapped, probe.gallery_old).mean()),
                 text_old_old=text_old,
                 text_new_old=text,
@@ -111,18 +130,21 @@ def compare_encoders(questions: Questions) -> tuple[float, float, int]:
     return float(old.mean()), float(new.mean()), len(old)
 
 
-def _is_compatible(way: Fitted, before: Bitmap, after: Bitmap) -> bool:
-    """Say whether mapped queries find more than old ones, as `Measured.compatible` has it; flags ``(q,)`` of what is right."""
-    if way.alpha is not None:
-        return bool(after.mean() > before.mean()) and _beyond_chance(before, after)
-    return bool(after.mean() >= before.mean() if way.method in EXTENDING else after.mean() > before.mean())
+def _filled(probe: Probe, others: Others | None) -> Probe:
+    """Return queries with more old rows in their gallery; nothing of the new space may be asked of it."""
+    if others is None or not len(others.rows):
+        return probe
+    gallery = np.concatenate((probe.gallery_old, others.rows))
+    labels = None
+    if probe.labels is not None and others.labels is not None:
+        labels = np.concatenate((probe.labels, others.labels))
+    return replace(probe, gallery_old=gallery, gallery_new=gallery, labels=labels)
 
 
-def _beyond_chance(before: Bitmap, after: Bitmap) -> bool:
-    """Say whether so many more are right after than before in fewer than 1 of 20 draws of a fair coin (sign test)."""
+def _clearly_more(before: Bitmap, after: Bitmap) -> bool:
+    """Say whether more is right after than before, by over a standard error of the difference; flags ``(q,)``."""
     won, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    tail = sum(math.comb(won + lost, wins) for wins in range(won, won + lost + 1))
-    return bool(20 * tail < 2 ** (won + lost))
+    return won - lost > math.sqrt(won + lost)
 
 
 def _microseconds(way: Fitted, probe: Probe) -> float:
@@ -163,7 +185,8 @@ def background_of(way: Fitted, select: Probe, *, old: Vectors, new: Vectors) -> 
         select: queries that settings are chosen by.
         old, new: ``(n, d_old)`` and ``(n, d_new)`` the sample.
     """
-    return MixedGalleries(select, old=old, new=new).background(way.queries(select.new, select.old))
+    galleries = MixedGalleries(select, old=old, new=new, by_both=way.alpha is not None)
+    return galleries.background(way.queries(select.new, select.old))
 
 
 def backfill_curve(way: Fitted, probe: Probe, background: Background) -> dict[str, Any]:

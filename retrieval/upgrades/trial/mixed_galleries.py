@@ -11,13 +11,18 @@ import numpy as np
 from indexes.migration import Background
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from indexes.migration import Probe
     from indexes.vectors import Vectors
 
 _SHARES = (0.2, 0.5, 0.8)  # encoded again
+_LEAST = 1e-9
 _STRETCHES = (0.85, 1.15, 1.3, 1.5)
+_WEIGHTS = (0.25, 1.0)  # of the old side's score of rows that both encoders have seen
+_WEIGHT = 0.5  # of it, where none of these finds clearly more
 _BEYOND = 2.0
 """Standard errors by which a stretch must find more than none: few queries choose, and between like encoders a wrong one lets one
 side of a mixed gallery crowd out the other."""
@@ -29,10 +34,11 @@ class MixedGalleries:
     Args:
         select: the queries and the gallery.
         old, new: ``(n, d_old)`` and ``(n, d_new)`` the sample, by which scores of both sides are put on one scale.
+        by_both: both encoders ask, so rows that are encoded again are scored by the old side, too.
     """
 
-    def __init__(self, select: Probe, *, old: Vectors, new: Vectors) -> None:
-        self._select = select
+    def __init__(self, select: Probe, *, old: Vectors, new: Vectors, by_both: bool) -> None:
+        self._select, self._by_both = select, by_both
         self._moved = Background.of(old, new, moved=True)
         count = len(select.gallery_old)
         self._ranks = np.random.default_rng(0).permutation(count) / max(count, 1)
@@ -48,11 +54,21 @@ class MixedGalleries:
     def background(self, mapped: Vectors) -> Background:
         """Return what both sides' scores are put on one scale by, with the settings by which mapped queries find most."""
         best = self._placed(mapped)
-        usual, chosen, most = self._worth_each(mapped, best), best, 0.0
-        for stretch in _STRETCHES:
-            option = replace(best, stretch=stretch)
-            won = self._worth_each(mapped, option) - usual
-            if won.mean() > max(most, _BEYOND * won.std() / math.sqrt(max(len(won), 1))):
+        if self._by_both:
+            options = [replace(best, old_weight=weight) for weight in _WEIGHTS]
+            best = self._clearly_best(mapped, best, options, beyond=1.0)
+        options = [replace(best, stretch=stretch) for stretch in _STRETCHES]
+        best = self._clearly_best(mapped, best, options, beyond=_BEYOND)
+        return self._spread(best, self._old_scores(mapped, best))
+
+    def _clearly_best(
+        self, mapped: Vectors, usual: Background, options: Sequence[Background], *, beyond: float
+    ) -> Background:
+        """Return the option that finds most, the usual one unless it finds more by so many standard errors."""
+        found, chosen, most = self._worth_each(mapped, usual), usual, 0.0
+        for option in options:
+            won = self._worth_each(mapped, option) - found
+            if won.mean() > max(most, beyond * won.std() / math.sqrt(max(len(won), 1))):
                 chosen, most = option, float(won.mean())
         return chosen
 
@@ -63,15 +79,33 @@ class MixedGalleries:
             asked = option.old.asked(mapped, moved=option.moved)
             return self._select.worth(option.old.scores(asked, self._select.gallery_old))
 
-        return max((self._moved, replace(self._moved, moved=False)), key=alone)
+        weight = _WEIGHT if self._by_both else 0.0
+        usual = replace(self._moved, old_weight=weight)
+        return max((usual, replace(usual, moved=False)), key=alone)
+
+    def _old_scores(self, mapped: Vectors, option: Background) -> NDArray[np.float32]:
+        """Return what mapped queries score by the old side, on the new side's scale, ``(q, g)``."""
+        asked = option.old.asked(mapped, moved=option.moved)
+        scores = option.old.scores(asked, self._select.gallery_old)
+        return option.on_new_scale(scores, option.old.level(asked), self._new[1])
+
+    def _spread(self, option: Background, old_scores: NDArray[np.float32]) -> Background:
+        """Measure how far apart the sums of both sides' scores lie, beside those of the new side."""
+        if not option.old_weight or not len(old_scores):
+            return option
+        others = np.ones(old_scores.shape, dtype=np.bool_)
+        others[np.arange(len(others)), self._select.target] = False
+        new_scores = self._new[0]
+        both = new_scores + option.old_weight * old_scores
+        spreads = [part.std(axis=1, where=others) for part in (both, new_scores)]  # (q,) each
+        return replace(option, spread_of_both=float(np.median(spreads[0] / np.maximum(spreads[1], _LEAST))))
 
     def _worth_each(self, mapped: Vectors, option: Background) -> NDArray[np.float64]:
         """Return what each query counts for ``(q,)``, summed over the galleries' shares of a third each."""
         select, (new_scores, new_level) = self._select, self._new
-        asked = option.old.asked(mapped, moved=option.moved)
-        old_scores = option.on_new_scale(
-            option.old.scores(asked, select.gallery_old), option.old.level(asked), new_level
-        )
+        old_scores = self._old_scores(mapped, option)
+        if option.old_weight:
+            new_scores = self._spread(option, old_scores).of_both(old_scores, new_scores, new_level[0])
         own = np.arange(len(select.target)), select.target
         worth = np.zeros(len(mapped))
         for share in _SHARES:

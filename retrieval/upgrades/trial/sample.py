@@ -16,8 +16,9 @@ from retrieval.progress import Progress
 from retrieval.sources.media import same_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
     from PIL import Image
 
     from indexes.migration import Staging
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 SEED = 2_411
 VIEWS = 3
+_OTHERS = 10_000
 _TIMED = 20  # images that tell how fast others will be encoded
 _SIDE = 320  # pixels that a view keeps at most: what encoders of today read, and a little more
 
@@ -51,6 +53,19 @@ class Sample:
     gone: int
     unreadable: int
     images_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others:
+    """Old rows that the sample leaves out: with them a gallery is as full as the one that answers.
+
+    Attributes:
+        rows: ``(m, d_old)`` as stored.
+        labels: ``(m,)`` numbers; None without labels.
+    """
+
+    rows: Vectors
+    labels: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +164,27 @@ def encode_sample(
         unreadable=unreadable,
         images_per_second=len(rest) / taken if len(rest) >= _TIMED and taken > 0 else _rate(items, encoder),
     )
+
+
+def others_of(store: VectorStore, taken: Sample, label_of: Mapping[int, int], *, but: Ids) -> Others:
+    """Read old rows that are not of the sample, `_OTHERS` at most; with labels, those that have one.
+
+    Args:
+        store: the collection's.
+        taken: the sample.
+        label_of: the label of each row that has one; empty to measure by views.
+        but: ids that the old encoder has not seen.
+    """
+    wanted = ~store.tombstones()
+    wanted[but] = wanted[taken.ids] = False
+    if label_of:
+        named = np.zeros(len(wanted), dtype=np.bool_)
+        named[list(label_of)] = True
+        wanted &= named
+    ids = np.flatnonzero(wanted)
+    ids = np.sort(np.random.default_rng(SEED).permutation(ids)[:_OTHERS])
+    labels = np.array([label_of[number] for number in ids.tolist()], dtype=np.int64) if label_of else None
+    return Others(rows=_rows(store, ids), labels=labels)
 
 
 def _rate(items: Sequence[_Item], encoder: Encoder) -> float | None:

@@ -12,7 +12,7 @@ from retrieval.encoders import TextEncoder, encode_phrases
 from retrieval.upgrades.trial.maps import Extension, Pairs, fit, refit
 from retrieval.upgrades.trial.measurement import Measured, measure
 from retrieval.upgrades.trial.questions import Questions
-from retrieval.upgrades.trial.sample import Sample
+from retrieval.upgrades.trial.sample import Others, Sample
 
 if TYPE_CHECKING:
     from indexes.vectors import Space, Vectors
@@ -55,6 +55,7 @@ def try_methods(
     old: Encoder | None,
     new: Encoder,
     old_space: Space,
+    others: Others | None = None,
     progress: OnProgress | None = None,
 ) -> Trial:
     """Fit every method that applies on the sample, and measure each on queries that nothing was fitted on.
@@ -65,6 +66,7 @@ def try_methods(
         extends: how the new encoder asks the old gallery, where it was trained to extend that space.
         old, new: the encoders; without the old one nothing that asks with both is tried.
         old_space: the collection's.
+        others: old rows beyond the sample, for what is compatible.
         progress: called with a `Progress` after each kind of map.
     """
     words = _phrases(old, new)
@@ -97,6 +99,8 @@ def try_methods(
     measured = measure(
         ways,
         questions.held,
+        select=questions.select,
+        others=others,
         words_old=None if kept is None else kept[0],
         words_new=None if kept is None else kept[1],
     )

@@ -48,6 +48,27 @@ def test_one_query_scores_as_all_queries_do(background, stretch, found):
         np.testing.assert_allclose(cosines, np.concatenate(plain), atol=2e-3)
 
 
+@pytest.mark.parametrize("weight", [0.25, 1.0])
+def test_rows_of_both_spaces_are_scored_by_both(background, weight):
+    background = replace(background, old_weight=weight, spread_of_both=1.3)
+    old, new = (rows(30, d, seed=d, shift=shift).astype(np.float16) for d, shift in ((8, 2), (80, 3)))
+    asked_old, asked_new = rows(4, 8, seed=10, shift=2), rows(4, 80, seed=11, shift=3)
+    asked_old[0], asked_new[0] = (unit_rows(part[20:21].astype(np.float32)) for part in (old, new))
+    every = background.scores(asked_old, asked_new, *(part.astype(np.float32) for part in (old, new)))
+    pair = PairScores(background)
+
+    for number in range(4):
+        one = pair.ask(asked_old[number], asked_new[number])
+        scores, cosines = pair.scores(*one, old, new[18:])
+
+        wanted = every[0][number, :18], every[1][number, 18:]
+        np.testing.assert_allclose(scores, np.concatenate(wanted), atol=1e-3)
+        np.testing.assert_allclose(cosines[18:], new[18:].astype(np.float32) @ asked_new[number], atol=2e-3)
+        if number == 0:  # the row is asked for itself
+            assert scores.argmax() == 20
+            assert scores[20] == pytest.approx(1, abs=2e-3)
+
+
 def test_a_row_that_is_asked_for_itself_is_near_one_on_the_common_scale(background):
     gallery = rows(30, 8, seed=8, shift=2).astype(np.float16)
     own = unit_rows(gallery[:1].astype(np.float32))[0]

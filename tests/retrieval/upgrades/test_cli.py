@@ -125,7 +125,14 @@ def test_without_a_map_the_plan_is_to_encode_again_behind_the_old_encoder(photos
     assert (status, "reencoding, reencode" in out) == (0, True)
     status, out, err = run("upgrade", "backfill", "--index", photos)
     assert (status, "wholly in the space of drift:new" in err) == (0, True)
+    status, out, err = run("upgrade", "backfill", "all", "--index", photos)
+    assert (status, out.splitlines()[1].split()) == (0, ["encoded", "0", "now,", "90", "in", "all"])
+    assert "`retrieve rollback` returns to drift:old" in err
     assert run("upgrade", "finish", "--index", photos)[0] == 0
+    status, out, err = run("upgrade", "backfill", "all", "--index", photos, "--json")
+    facts = json.loads(out)
+    assert (status, facts["encoded"], facts["backfilled"], facts["remaining"]) == (0, 0, 90, 0)
+    assert err.strip() == "the collection is wholly in the space of drift:new"
 
 
 def test_a_forced_map_has_its_row_among_the_plans(photos, run):

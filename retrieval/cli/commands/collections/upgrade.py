@@ -270,9 +270,9 @@ def _backfill(session: Session, count: int, index: Path | None, device: str | No
         )
         return 1
     if done.complete:
+        back = f"; `retrieve rollback` returns to {facts['old']} until `retrieve upgrade finish`"
         session.note(
-            f"the collection is wholly in the space of {facts['new']}; `retrieve rollback` returns to {facts['old']} until "
-            "`retrieve upgrade finish`"
+            f"the collection is wholly in the space of {facts['new']}{back if done.entry.get('previous') else ''}"
         )
     return 0
 

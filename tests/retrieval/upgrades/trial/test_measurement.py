@@ -69,7 +69,9 @@ def test_a_map_that_the_encoder_was_trained_with_has_to_find_as_many_another_one
     probe = probe_of(draws, np.eye(DIM), queries=40, noise=0.4)
     probe = replace(probe, gallery_new=probe.gallery_old, new=probe.old)
 
-    (found,) = measure([replace(way_of(np.eye(DIM)), method=method)], probe, words_old=None, words_new=None)
+    (found,) = measure(
+        [replace(way_of(np.eye(DIM)), method=method)], probe, select=probe, words_old=None, words_new=None
+    )
 
     assert found.new_old == found.old_old
     assert found.compatible is compatible

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from indexes.migration import Probe, alignment
 from indexes.vectors.arrays import unit_rows
@@ -22,7 +23,7 @@ def test_a_share_that_loses_which_image_is_asked_for_is_smaller_in_mixed_galleri
     probe = Probe(
         gallery_old=old, gallery_new=new, old=old[target], new=new[target], target=target, labels=labels
     )
-    galleries = MixedGalleries(probe, old=old, new=new)
+    galleries = MixedGalleries(probe, old=old, new=new, by_both=False)
 
     in_old = alignment.best_alpha(probe.old, blurred, score=probe.score)
     mixed = alignment.best_alpha(probe.old, blurred, score=galleries.worth)
@@ -32,9 +33,10 @@ def test_a_share_that_loses_which_image_is_asked_for_is_smaller_in_mixed_galleri
     assert own[0] > own[1]
 
 
-def test_no_query_counts_for_nothing():
+@pytest.mark.parametrize("by_both", [False, True])
+def test_no_query_counts_for_nothing(by_both):
     rows = unit_rows(np.random.default_rng(0).standard_normal((20, DIM)))
     none = rows[:0]
     probe = Probe(gallery_old=rows, gallery_new=rows, old=none, new=none, target=np.zeros(0, dtype=np.int64))
 
-    assert MixedGalleries(probe, old=rows, new=rows).worth(none) == 0
+    assert MixedGalleries(probe, old=rows, new=rows, by_both=by_both).worth(none) == 0
