@@ -4,7 +4,7 @@
         [--sets caltech101,cats_dogs,groceries] [--pairs 'colour nano@1,lite0 lite2'] [--rows 100000]
 
 ``FOLDER`` keeps decoded photographs and teacher features between runs (`tools.train_nano.prepare` fills the same), and holds the
-``nano-2`` that `tools.train_oca` made there where none is shipped. Long because it prepares two sets of encoders. Five parts:
+``nano-2`` that `tools.train_oca` made there where none is shipped. Long because it prepares two sets of encoders. Six parts:
 
 time        what a query takes during an upgrade, beside one before and one after, in seeded vectors: see
             `benchmarks.upgrade.query_time`. ``results/upgrade_query_time.json``.
@@ -12,6 +12,8 @@ real        encoders that people have (EfficientNet-Lite0 and -Lite2 of the extr
             small CLIP that is trained for it), each in
             6,000 labelled photographs that nothing was fitted on: see `benchmarks.upgrade.pairs`. ``results/upgrade_real.json``.
 
+plans       the plan that ``upgrade`` takes by itself between the encoders of ``real``, and what its ways give if they are forced: see
+            `benchmarks.upgrade.plans`. ``results/upgrade_plans.json``.
 maps        maps that bend (kernels on landmarks, a residual network, a map for each region) beside the rotation, between encoders
             of ``real``: see `benchmarks.upgrade.further_maps`. ``results/upgrade_further_maps.json``.
 
@@ -46,6 +48,7 @@ from numpy.typing import NDArray
 from benchmarks.frame import save, spread, watch
 from benchmarks.upgrade.further_maps import further_maps
 from benchmarks.upgrade.pairs import extension, real
+from benchmarks.upgrade.plans import plans
 from benchmarks.upgrade.query_time import query_time
 from indexes.migration.alignment import Probe
 from indexes.vectors.arrays import Vectors, unit_rows
@@ -337,23 +340,25 @@ def main() -> None:
     parser.add_argument("--parts", default="frozen,protocol")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", default="caltech101,cats_dogs,groceries", help="for protocol")
-    parser.add_argument("--pairs", help="for real and maps: some pairs, the names of each parted by a blank")
+    parser.add_argument(
+        "--pairs", help="for real, plans and maps: some pairs, the names of each parted by a blank"
+    )
     parser.add_argument("--name", default="upgrade_real", help="for real: of the file of results")
     parser.add_argument("--rows", type=int, default=100_000, help="for time")
     options = parser.parse_args()
     data = Path(os.environ["RETRIEVAL_DATA"])
+    wanted = None if options.pairs is None else [tuple(pair.split()) for pair in options.pairs.split(",")]
     for part in options.parts.split(","):
-        if part == "real":
-            wanted = (
-                None if options.pairs is None else [tuple(pair.split()) for pair in options.pairs.split(",")]
-            )
+        if part == "plans":
+            plans(data, options.work, seeds=options.seeds, pairs=wanted)
+        elif part == "real":
             real(data, options.work, seeds=options.seeds, wanted=wanted, name=options.name)
         elif part == "maps":
             further_maps(
                 data,
                 options.work,
                 seeds=options.seeds,
-                pairs=None if options.pairs is None else [tuple(p.split()) for p in options.pairs.split(",")],
+                pairs=wanted,
             )
         elif part == "time":
             query_time(options.work, rows=options.rows, repeats=options.seeds)

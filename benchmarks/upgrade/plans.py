@@ -93,7 +93,7 @@ def _trial(
         old=encoders[0],
         new=encoders[1],
         old_space=encoders[0].space,
-        others=Others(rows=old.gallery[rest], labels=asked.gallery[rest]),
+        others=Others(rows=old.gallery[rest], labels=asked.gallery[rest], share=SAMPLE),
     )
 
 

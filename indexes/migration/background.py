@@ -187,11 +187,15 @@ class Background:
         Returns:
             what they score by the old side, and by the new one (with an `old_weight`, by both).
         """
+        asked = self.new.asked(new, moved=True)
+        before, after = self.before(old, new, gallery_old), self.new.scores(asked, gallery_new)
+        return before, self.of_both(before, after, self.new.level(asked)[0]) if self.old_weight else after
+
+    def before(self, old: Vectors, new: Vectors, gallery: Vectors) -> NDArray[np.float32]:
+        """Return what queries score with old rows ``(g, d_old)`` on the new side's scale, ``(q, g)``; queries as of `scores`."""
         asked_old, asked_new = self.old.asked(old, moved=self.moved), self.new.asked(new, moved=True)
-        level = self.new.level(asked_new)
-        before = self.on_new_scale(self.old.scores(asked_old, gallery_old), self.old.level(asked_old), level)
-        after = self.new.scores(asked_new, gallery_new)
-        return before, self.of_both(before, after, level[0]) if self.old_weight else after
+        scores = self.old.scores(asked_old, gallery)
+        return self.on_new_scale(scores, self.old.level(asked_old), self.new.level(asked_new))
 
     def save(self, path: Path) -> None:
         """Write it to an ``.npz`` without pickles."""

@@ -38,8 +38,9 @@ class Measured:
         map_microseconds: time to map one query, one thread; what a second encoder costs is not in it.
         compatible: new queries find more in the old gallery than old ones do (Shen et al. 2020, BCT), also in a gallery that is as full
             as the one that answers: among few images a map that blurs loses less. There a few more or less are found by chance,
-            and a map that loses would lose from the first query on: so, with the queries that settings are chosen by, the
-            queries won must exceed those lost by a standard error. What an encoder brings with it must find as many as before.
+            and a map that loses would lose from the first query on: so, of all queries that nothing was fitted on, those
+            won must exceed those lost by a standard error. What an encoder brings with it must find as many as before. Where
+            both encoders ask, the sample's rows answer as new ones here, as they do from the first query on.
         finds_itself: share of queries that find the image that they were made of first in the old gallery, before any other: a map may
             keep what kind of thing is shown, and lose which picture it is.
         text_old_old, text_new_old: share of the new encoder's own ten best for words that the old one finds, and that
@@ -73,13 +74,15 @@ def measure(
     Args:
         fitted: what `fit` returned.
         probe: the held-out queries.
-        select: those that settings were chosen by, which count for what is compatible.
+        select: those that settings were chosen by; they count for what is compatible, as does every other row of the gallery that has
+            a label.
         others: old rows that stand beside the gallery for what is compatible.
         words_old, words_new: held-out texts ``(t, d)`` by both encoders.
     """
     old = probe.right(probe.old, probe.gallery_old)  # (q,)
     best = probe.right(probe.new, probe.gallery_new)  # (q,)
-    full = [_filled(part, others) for part in (probe, select)]
+    unfitted = (probe, select) if probe.labels is None else (_of_every_row(probe),)
+    full = [_filled(part, others) for part in unfitted]
     before = [part.right(part.old, part.gallery_old) for part in full]
     text_old = truth = None
     if words_old is not None and words_new is not None:
@@ -89,7 +92,11 @@ def measure(
     for way in fitted:
         mapped = way.queries(probe.new, probe.old)
         right = probe.right(mapped, probe.gallery_old)
-        after = [part.right(way.queries(part.new, part.old), part.gallery_old) for part in full]
+        after = (
+            [part.right(way.queries(part.new, part.old), part.gallery_old) for part in full]
+            if way.alpha is None or others is None
+            else _right_at_the_start(way, unfitted, select, others)
+        )
         text = None
         if words_new is not None and truth is not None:
             asked = way.queries(words_new, words_old, words=True)
@@ -139,6 +146,43 @@ def _filled(probe: Probe, others: Others | None) -> Probe:
     if probe.labels is not None and others.labels is not None:
         labels = np.concatenate((probe.labels, others.labels))
     return replace(probe, gallery_old=gallery, gallery_new=gallery, labels=labels)
+
+
+def _of_every_row(probe: Probe) -> Probe:
+    """Return queries by every row of a gallery with labels: no map that is measured was fitted on one of them."""
+    old, new = probe.gallery_old, probe.gallery_new
+    return replace(probe, old=old, new=new, target=np.arange(len(old)))
+
+
+def _right_at_the_start(way: Fitted, probes: Sequence[Probe], select: Probe, others: Others) -> list[Bitmap]:
+    """Return what both encoders find while the sample's rows are the only new ones, ``(q,)`` flags of each probe's queries.
+
+    Args:
+        way: asks with both.
+        probes: of one gallery; a query's own row is an old one.
+        select: queries that settings are chosen by.
+        others: old rows; as many of the probes' gallery are new ones as its share says.
+    """
+    background = background_of(way, select, old=select.gallery_old, new=select.gallery_new)
+    count = len(select.gallery_old)
+    renewed = np.arange(count) < round(others.share * (count + len(others.rows)))
+    found = []
+    for probe in probes:
+        mapped = way.queries(probe.new, probe.old)
+        before, after = background.scores(mapped, probe.new, probe.gallery_old, probe.gallery_new)
+        scores = np.hstack(
+            (np.where(renewed, after, before), background.before(mapped, probe.new, others.rows))
+        )
+        own = np.arange(len(probe.target)), probe.target
+        labels = probe.labels
+        if labels is None or others.labels is None:
+            scores[own] = before[own]
+            found.append(scores.argmax(axis=1) == probe.target)
+        else:
+            scores[own] = -np.inf
+            of = np.concatenate((labels, others.labels))
+            found.append(of[scores.argmax(axis=1)] == labels[probe.target])
+    return found
 
 
 def _clearly_more(before: Bitmap, after: Bitmap) -> bool:

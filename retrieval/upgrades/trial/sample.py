@@ -62,10 +62,12 @@ class Others:
     Attributes:
         rows: ``(m, d_old)`` as stored.
         labels: ``(m,)`` numbers; None without labels.
+        share: of the collection's rows that the sample has.
     """
 
     rows: Vectors
     labels: NDArray[np.int64] | None
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ def others_of(store: VectorStore, taken: Sample, label_of: Mapping[int, int], *,
         but: ids that the old encoder has not seen.
     """
     wanted = ~store.tombstones()
+    share = len(taken.ids) / max(int(np.count_nonzero(wanted)), 1)
     wanted[but] = wanted[taken.ids] = False
     if label_of:
         named = np.zeros(len(wanted), dtype=np.bool_)
@@ -184,7 +187,7 @@ def others_of(store: VectorStore, taken: Sample, label_of: Mapping[int, int], *,
     ids = np.flatnonzero(wanted)
     ids = np.sort(np.random.default_rng(SEED).permutation(ids)[:_OTHERS])
     labels = np.array([label_of[number] for number in ids.tolist()], dtype=np.int64) if label_of else None
-    return Others(rows=_rows(store, ids), labels=labels)
+    return Others(rows=_rows(store, ids), labels=labels, share=share)
 
 
 def _rate(items: Sequence[_Item], encoder: Encoder) -> float | None:

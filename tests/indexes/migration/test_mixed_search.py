@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -180,11 +182,13 @@ def test_a_calibration_that_falls_is_refused():
         Calibration.from_json({"old": [0]})
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.0])
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_with_a_background_both_sides_are_ordered_about_their_means_on_one_scale(generation, share):
+def test_with_a_background_both_sides_are_ordered_about_their_means_on_one_scale(generation, share, weight):
     background = Background.of(
         np.asarray(generation.rows, dtype=np.float32)[:200], rows(COUNT, NEW.dim, seed=2)[:200], moved=True
     )
+    background = replace(background, old_weight=weight, spread_of_both=1 + 0.4 * weight)
     renewed = np.flatnonzero(np.random.default_rng(3).random(COUNT) < share)
     mixed, table = mixture(generation, renewed, background=background)
     new, old = rows(7, NEW.dim, seed=4), rows(7, OLD.dim, seed=5)
@@ -202,13 +206,16 @@ def test_with_a_background_both_sides_are_ordered_about_their_means_on_one_scale
 
     few = mixed.search(new, old, k=3, keep=np.arange(COUNT) < 10)
     assert set(few.ids[few.ids >= 0].tolist()) <= set(range(10))
+    for ids in mixed.search(new, old, k=100, words=True).ids:  # words are found on one side each
+        assert len(set(ids.tolist())) == 100
     deep = mixed.search(new, old, k=COUNT)
     assert np.isneginf(deep.cosines[deep.ids < 0]).all()
     assert deep.ids.shape == deep.scores.shape == deep.cosines.shape == (7, COUNT)
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.0])
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.95])
-def test_what_is_taken_by_codes_alone_answers_as_comparing_all_does(tmp_path, monkeypatch, share):
+def test_what_is_taken_by_codes_alone_answers_as_comparing_all_does(tmp_path, monkeypatch, share, weight):
     monkeypatch.setattr(staging, "INDEXED", 60)
     monkeypatch.setattr(sides, "FEW", 50)
     draws = np.random.default_rng(0)
@@ -228,6 +235,7 @@ def test_what_is_taken_by_codes_alone_answers_as_comparing_all_does(tmp_path, mo
         store.index(NEW, whole=True)
     fresh = np.asarray(RerankRows.open(tmp_path / "new" / RERANK, dim=NEW.dim, count=len(renewed)).rows)
     background = Background.of(old_rows[:400], new_rows[:400], moved=True)
+    background = replace(background, old_weight=weight, spread_of_both=1 + 0.4 * weight)
     asked = draws.integers(0, 2000, 40)
     old, new = unit_rows(old_rows[asked] + 0.1), unit_rows(new_rows[asked] + 0.1)
     with Generation.open(tmp_path / "old", manifest) as generation:

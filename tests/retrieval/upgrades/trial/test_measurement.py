@@ -13,6 +13,7 @@ from indexes.vectors.space import Space
 from indexes.vectors.transforms import Transform
 from retrieval.collection import Fitted
 from retrieval.upgrades.trial.measurement import background_of, measure
+from retrieval.upgrades.trial.sample import Others
 
 DIM, COUNT = 32, 600
 OLD, NEW = (Space(name=name, dim=DIM, fingerprint=name) for name in ("old", "new"))
@@ -75,3 +76,42 @@ def test_a_map_that_the_encoder_was_trained_with_has_to_find_as_many_another_one
 
     assert found.new_old == found.old_old
     assert found.compatible is compatible
+
+
+def test_a_map_that_finds_more_among_few_rows_and_less_among_all_is_not_compatible():
+    draws = np.random.default_rng(0)
+    gallery, away = (unit_rows(draws.standard_normal((100, DIM))) for _ in range(2))
+    mapped = unit_rows(gallery + 0.6 * away)
+    probe = Probe(
+        gallery_old=gallery,
+        gallery_new=gallery,
+        old=unit_rows(gallery + 0.4 * draws.standard_normal(gallery.shape)),
+        new=mapped,
+        target=np.arange(100),
+    )
+    near = Others(rows=mapped[:80], labels=None, share=0.1)  # where the map leads to, and old queries do not
+
+    def found(others):
+        (one,) = measure(
+            [way_of(np.eye(DIM))], probe, select=probe, others=others, words_old=None, words_new=None
+        )
+        return one
+
+    assert found(None).new_old == found(near).new_old > found(None).old_old
+    assert [found(others).compatible for others in (None, near)] == [True, False]
+
+
+def test_both_encoders_are_judged_with_the_rows_that_the_sample_has_encoded():
+    draws = np.random.default_rng(0)
+    probe = probe_of(draws, np.eye(DIM), queries=200, noise=0.4)
+    blurred = unit_rows(probe.gallery_old + 0.3 * draws.standard_normal(probe.gallery_old.shape))
+    probe = replace(
+        probe, gallery_old=blurred, old=unit_rows(probe.old + 0.3 * draws.standard_normal((200, DIM)))
+    )
+    others = Others(rows=unit_rows(draws.standard_normal((300, DIM))), labels=None, share=0.6)
+    way = replace(way_of(np.eye(DIM)), method="slerp", alpha=0.5)
+
+    (found,) = measure([way], probe, select=probe, others=others, words_old=None, words_new=None)
+
+    assert found.new_old > found.old_old
+    assert found.compatible
