@@ -39,7 +39,7 @@ class Measured:
         compatible: new queries find more in the old gallery than old ones do (Shen et al. 2020, BCT), also in a gallery that is as full
             as the one that answers: among few images a map that blurs loses less. There a few more or less are found by chance,
             and a map that loses would lose from the first query on: so, of all queries that nothing was fitted on, those
-            won must exceed those lost by a standard error. What an encoder brings with it must find as many as before. Where
+            won must exceed those lost by a standard error at least. What an encoder brings with it must find as many as before. Where
             both encoders ask, the sample's rows answer as new ones here, as they do from the first query on.
         finds_itself: share of queries that find the image that they were made of first in the old gallery, before any other: a map may
             keep what kind of thing is shown, and lose which picture it is.
@@ -186,9 +186,9 @@ def _right_at_the_start(way: Fitted, probes: Sequence[Probe], select: Probe, oth
 
 
 def _clearly_more(before: Bitmap, after: Bitmap) -> bool:
-    """Say whether more is right after than before, by over a standard error of the difference; flags ``(q,)``."""
+    """Say whether more is right after than before, by a standard error of the difference or more; flags ``(q,)``."""
     won, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    return won - lost > math.sqrt(won + lost)
+    return won > lost and won - lost >= math.sqrt(won + lost)
 
 
 def _microseconds(way: Fitted, probe: Probe) -> float:

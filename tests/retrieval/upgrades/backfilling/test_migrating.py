@@ -61,17 +61,17 @@ class TestMigrating:
         )
 
     def test_a_sample_that_was_encoded_answers_at_once(self, photos):
-        report = retrieval.upgrade(photos, encoder="drift:new", sample=60)
+        report = retrieval.upgrade(photos, encoder="drift:new", sample=80)
 
-        assert (report.plan, report.backfilled, report.remaining) == ("map", 60, COUNT - 60)
-        assert report.costs["images"] == COUNT - 60
+        assert (report.plan, report.backfilled, report.remaining) == ("map", 80, COUNT - 80)
+        assert report.costs["images"] == COUNT - 80
         with retrieval.open(photos) as collection:
             hits = collection.search(picture(3), k=COUNT)
-            assert sum(hit.space == "drift:new" for hit in hits) == 60
-            assert collection.info()["upgrade"]["backfilled"] == 60
+            assert sum(hit.space == "drift:new" for hit in hits) == 80
+            assert collection.info()["upgrade"]["backfilled"] == 80
         new = drift("new")
         assert retrieval.backfill(photos, encoder=new).complete
-        assert new.encoded == COUNT - 60 + PROBES
+        assert new.encoded == COUNT - 80 + PROBES
 
     def test_no_image_is_activated_for_an_index_that_is_about_to_go(self, migrating):
         with (
