@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.checksums import Sound
 from indexes.engine import faiss
 
 _INDEXES: Final = (b"IwPf", b"Iwrn")  # how the file of an index with such lists begins: product codes, RaBitQ
@@ -39,6 +40,8 @@ _STEP: Final = 1 << 18
 
 _TESTED: Final = {("1", "15")}  # versions of FAISS
 _known: dict[Any, bool] = {}
+_REMEMBERED: Final = 32  # files
+_laid: dict[tuple[int, ...], tuple[int, NDArray[np.uint64], NDArray[np.uint64]]] = {}
 
 
 def open_in_place(path: Path, *, sizes: NDArray[np.uint32] | None = None) -> Any | None:
@@ -55,10 +58,10 @@ def open_in_place(path: Path, *, sizes: NDArray[np.uint32] | None = None) -> Any
         return None
     try:
         with path.open("rb") as file:
-            start = _lists_at(file.fileno())
-            found = None if start is None else _places(file.fileno(), start, sizes)
-            if start is None or found is None:
+            laid = _layout(file.fileno(), sizes)
+            if laid is None:
                 return None
+            start, *found = laid
             # What comes before the lists, then as many lists of no rows; only the pages that this changes are copied.
             length = start + 2 * _SIZE * len(found[0])
             head = np.frombuffer(mmap.mmap(file.fileno(), length, access=mmap.ACCESS_COPY), np.uint8)
@@ -122,6 +125,27 @@ def _say(module: Any) -> None:
         RuntimeWarning,
         stacklevel=4,
     )
+
+
+def _layout(
+    file: int, sizes: NDArray[np.uint32] | None
+) -> tuple[int, NDArray[np.uint64], NDArray[np.uint64]] | None:
+    """Return where the first list's size lies and what `_places` returns; of a file that has not changed since it was opened, at once."""
+    status = os.fstat(file)
+    settled = Sound.settled(status)
+    seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    laid = _laid.get(seen)
+    if laid is None:
+        start = _lists_at(file)
+        found = None if start is None else _places(file, start, sizes)
+        if start is None or found is None:
+            return None
+        laid = (start, *found)
+        if settled:
+            if len(_laid) >= _REMEMBERED:
+                _laid.clear()
+            _laid[seen] = laid
+    return laid
 
 
 def _lists_at(file: int) -> int | None:
