@@ -310,9 +310,10 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         if found is None:
             return None
         number, packed = found
-        if not self._shows(number):
+        if number >= self._count or self._dead[number]:
             return None
-        self._require_key(key, number, key_of(number, self._whole(number, packed)))
+        if packed is None or key_of(number, packed) != key:
+            self._require_key(key, number, key_of(number, self._whole(number, packed)))  # raises
         return number
 
     def find_record(self, key: bytes) -> Record | None:

@@ -52,6 +52,7 @@ class Environment:
 
     Attributes:
         checked: names of pages whose checksums were found right; whoever reads such pages keeps it.
+        without_runs: number of the last commit seen in which the store keeps no runs of digests; whoever reads these keeps it.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Environment:
     def _open(self, *, create: bool = False) -> None:
         data = self.path / DATA
         self.checked: set[bytes] = set()
+        self.without_runs = -1
         size = 0 if create else file_size(data)
         options = {
             "max_dbs": len(self._names),
@@ -227,7 +229,11 @@ class Environment:
                 if self._without_place:
                     with commits_held_off(self.path / DATA):
                         return self._read_unseen(function, buffers=buffers)
-                txn = self._begin(buffers=buffers)
+                begin: Callable[..., lmdb.Transaction[bytes] | None] = self._lmdb.begin
+                try:
+                    txn = begin(buffers=buffers)
+                except (lmdb.MapResizedError, lmdb.ReadersFullError):
+                    txn = self._begin(buffers=buffers)
                 if txn is not None:
                     with txn:
                         return function(txn, self._databases)

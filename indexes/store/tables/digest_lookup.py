@@ -26,6 +26,13 @@ _WITH_RUNS: Final = pack_id(FORMAT)
 """The format, as its fact is kept, from which a store keeps runs."""
 
 
+class _Absent:
+    """The store keeps runs by now, and their database is not at hand."""
+
+
+_ABSENT: Final = _Absent()
+
+
 def holders(environment: Environment, digests: Sequence[bytes]) -> dict[bytes, int]:
     """Return which ids the digests of keys lead to; those that lead nowhere are left out."""
     return _read(environment, partial(_holders, digests, checked=environment.checked))
@@ -200,14 +207,16 @@ def _ids_of_contents(
 def _read(environment: Environment, function: Callable[[lmdb.Transaction[bytes], Databases], T]) -> T:
     """Return what a function makes of a snapshot, with the runs at hand if the store keeps some by then."""
 
-    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> tuple[T] | None:
-        if RUNS not in databases and txn.get(b"format", b"", db=databases[b"meta"]) >= _WITH_RUNS:
-            return None
-        return (function(txn, databases),)
+    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> T | _Absent:
+        if RUNS not in databases and environment.without_runs != (commit := txn.id()):
+            if txn.get(b"format", b"", db=databases[b"meta"]) >= _WITH_RUNS:
+                return _ABSENT
+            environment.without_runs = commit
+        return function(txn, databases)
 
     found = environment.read(read)
-    while found is None:
+    while isinstance(found, _Absent):
         if not environment.has_database(RUNS):
             raise StoreCorrupt(f"{environment.path}: its runs of digests are missing; run `verify`")
         found = environment.read(read)
-    return found[0]
+    return found
