@@ -16,8 +16,8 @@
 where nothing was trained, or of nano@1's), the words from those of ``RUN/nano-2``, the bank of texts and the maps back to nano@1's space,
 and writes ``RUN/nano-2``; ``measure`` compares it with nano@1 on photographs that neither was trained on,
 and ships it if that is allowed. ``teachers`` embeds all photographs with both teachers (it goes on where it stopped), ``targets`` tries targets of them; ``further`` trains the shipped tower by the best of these instead, and writes ``RUN/nano-2`` with the shipped
-words; ``kinds`` writes there what is shipped with words that know which kinds have which members, ``words`` with words trained by
-made pictures. ``keep`` writes what a later session starts from into one file, ``restore`` lays it out again.
+words; ``kinds`` writes there what is shipped with words that know which kinds have which members. ``words`` trains the shipped words by made
+pictures for the tower of ``RUN/nano-2``, and fits there what depends on both: words for kinds, the bank of texts, the way back. ``keep`` writes what a later session starts from into one file, ``restore`` lays it out again.
 
 A nano@2 that is not shipped can be kept in one file: ``restore`` and ``measure --ship`` ship it, if it is still allowed; ``restore``,
 ``train``, ``finish`` and ``keep`` go on from it.
@@ -46,13 +46,14 @@ from tools.train_nano.words.vocabulary import write_vocabulary
 from tools.train_oca import further, harder, measure
 from tools.train_oca.data import prepare
 from tools.train_oca.finish import TEXT_RECIPE, finish, fold_state
-from tools.train_oca.further import export_further, go_on, look_at_all, set_training
+from tools.train_oca.further import SHIPPED, export_further, go_on, look_at_all, set_training
 from tools.train_oca.ship import card, objections, probes_changed, table
 from tools.train_oca.state import keep, restore
 from tools.train_oca.stronger import CANDIDATES, LEFT_OUT, both_teachers, set_trial, stronger
 from tools.train_oca.train import RECIPE, averaged, last_tower, start_run
 from tools.train_oca.words import made_words
 from tools.train_oca.words.kinds import words_with_kinds
+from tools.train_oca.words.refit import refit
 
 
 def main() -> int:
@@ -81,7 +82,7 @@ def main() -> int:
     tried.add_argument("--some", type=int, default=8000, help="photographs")
     kinds = commands.add_parser("kinds", help="teach the shipped words which kinds have which members")
     told = commands.add_parser(
-        "words", help="train the shipped words further by made pictures with known captions"
+        "words", help="train words by made pictures for the tower of RUN/nano-2, and fit what depends on both"
     )
     told.add_argument("--steps", type=int, default=made_words.RECIPE.steps)
     last = commands.add_parser("finish", help="fit head, words, bank and maps; write RUN/nano-2")
@@ -128,7 +129,7 @@ def run_train(given: argparse.Namespace) -> int:
 
 def run_further(given: argparse.Namespace) -> int:
     """Train the shipped tower toward what both teachers see, and write it beside the shipped words."""
-    known, words = look_at_all(given.data, given.work), WEIGHTS / "nano-2" / "text.safetensors"
+    known, words = look_at_all(given.data, given.work), SHIPPED / "text.safetensors"
     recipe = replace(further.RECIPE, minutes=given.minutes, falls=given.falls)
     told = stronger(known, both_teachers(given.data, known.photos, given.work))
     run = go_on(given.work, set_training(known, words, told), recipe)
@@ -166,22 +167,15 @@ def run_targets(given: argparse.Namespace) -> int:
 def run_kinds(given: argparse.Namespace) -> int:
     """Write what is shipped, with words that know which kinds have which members."""
     known, folder = look_at_all(given.data, given.work), given.work / "nano-2"
-    shipped = WEIGHTS / "nano-2"
-    tensors = words_with_kinds(
-        given.data, given.wordnet, known.photos, known.seen, shipped / "text.safetensors"
-    )
-    shutil.copytree(shipped, folder, dirs_exist_ok=True)
+    tensors = words_with_kinds(given.data, given.wordnet, known, SHIPPED / "text.safetensors")
+    shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
     save_tensors(tensors, folder / "text.safetensors")
     return 0
 
 
 def run_words(given: argparse.Namespace) -> int:
-    """Write what is shipped, with words trained further by made pictures."""
-    known, folder = look_at_all(given.data, given.work), given.work / "nano-2"
-    recipe = replace(made_words.RECIPE, steps=given.steps)
-    tensors = made_words.train_words(given.data, given.wordnet, known, recipe)
-    shutil.copytree(WEIGHTS / "nano-2", folder, dirs_exist_ok=True)
-    save_tensors(tensors, folder / "text.safetensors")
+    """Train words further for the tower of ``RUN/nano-2``, and fit there what depends on both."""
+    refit(given.data, given.wordnet, given.work, replace(made_words.RECIPE, steps=given.steps))
     return 0
 
 

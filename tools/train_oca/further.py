@@ -6,6 +6,7 @@ is. Beside the targets the losses ask that altered copies find their photographs
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -38,7 +39,8 @@ from tools.train_oca.train import LOOKS
 
 Rows = NDArray[np.float32]
 CHECKED = 0.06  # of the training photographs: left out, and measured while it trains
-SHIPPED, IMAGE = WEIGHTS / "nano-2", "image.safetensors"
+FIRST, SHIPPED, IMAGE = WEIGHTS / "nano-1", WEIGHTS / "nano-2", "image.safetensors"
+OF_LABEL = 60  # photographs that are looked at where a few do
 STATE = Path(__file__).parent / "further.safetensors"  # a tower that is not shipped yet, to go on from
 RECIPE = Recipe(
     batch=128, part=64, workers=1, rate=8e-4, warm_steps=40, views=0.0, hard=0.5, contrast=0.15, old=0.1, asked=0.1,
@@ -48,50 +50,102 @@ RECIPE = Recipe(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shipped:
-    """What the shipped nano@2 says of all photographs: ``seen`` ``(n, 384)`` before its bank, ``old`` ``(n, 256)`` nano@1's vectors."""
+class Looked:
+    """What a tower of nano@2 says of photographs.
+
+    ``seen`` ``(n, 384)`` before its bank, ``old`` ``(n, 256)`` nano@1's vectors; ``train`` are the rows of training photographs that were looked at,
+    and what ``seen`` says of others may be 0.
+    """
 
     photos: list[Photo]
     pixels: NDArray[np.uint8]
     seen: Rows
     old: Rows
+    train: NDArray[np.int64]
 
 
-def look_at_all(data: Path, folder: Path, *, note: Callable[[str], None] = print) -> Shipped:
-    """Decode all photographs and look at them once with the tower that nano@1 and the shipped nano@2 share; kept in ``folder``."""
+def newest(work: Path) -> Path:
+    """Return the folder of weights to go on with: ``work``'s own ``nano-2``, else what is shipped."""
+    own = work / "nano-2"
+    return own if (own / IMAGE).exists() else SHIPPED
+
+
+def read_tower(weights: Path) -> ImageTower:
+    """Return the tower of a folder of weights, folded."""
+    state = read_state(weights / IMAGE)
+    return folded_tower(state, dim=len(state["head.bias"]))
+
+
+def look_at_all(
+    data: Path, folder: Path, weights: Path = SHIPPED, *, few: bool = False, note: Callable[[str], None] = print
+) -> Looked:  # fmt: skip
+    """Decode all photographs and look at them once with nano@1's tower, and with that of ``weights`` if it is another; kept in ``folder``.
+
+    ``few`` looks with the other one only at training photographs that have sentences, and at `OF_LABEL` of each label.
+    """
     photos = list_photos(data)
     pixels = decode_all(data, photos, folder / "pixels.npy", note=note)
-    state = read_state(SHIPPED / IMAGE)
-    tower = folded_tower(state, dim=len(state["head.bias"]))
-    means = _means(tower, pixels, folder / "means.npy", note=note).astype(np.float32)
-    first = folded_tower(read_state(WEIGHTS / "nano-1" / "image.safetensors"))
-    bank = read_querybank(WEIGHTS / "nano-1" / "image.safetensors")
+    every = np.arange(len(photos))
+    first, tower = read_tower(FIRST), read_tower(weights)
+    bank = read_querybank(FIRST / IMAGE)
     assert bank is not None  # noqa: S101 - nano@1 has one
-    with torch.inference_mode():
-        old = bank(torch.from_numpy(placed(first.head, means, LOOKS))).numpy()
-    return Shipped(photos=photos, pixels=pixels, seen=placed(tower.head, means, LOOKS), old=old)
+    means = _means(first, pixels, every, folder / "means.npy", note=note)
+    old = _banked(bank, placed(first.head, means, LOOKS))
+    rows = every
+    if digest_of(first, head=False) != digest_of(tower, head=False):
+        rows = spoken_or_labelled(photos) if few else every
+        kept = folder / f"means-{digest_of(tower)[:12]}-{len(rows)}.npy"
+        means = _means(tower, pixels, rows, kept, note=note)
+    seen = np.zeros((len(photos), tower.head.out_features), np.float32)
+    seen[rows] = placed(tower.head, means, LOOKS)
+    train = rows[[photos[i].split == "train" for i in rows]]
+    return Looked(photos=photos, pixels=pixels, seen=seen, old=old, train=train)
+
+
+def spoken_or_labelled(photos: list[Photo]) -> NDArray[np.int64]:
+    """Return the training photographs with sentences, and as many of each label as `OF_LABEL` says."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    chosen = []
+    for i, photo in enumerate(photos):
+        if photo.split == "train" and photo.sentences:
+            chosen.append(i)
+        elif photo.split == "train":
+            groups.setdefault((photo.group, photo.label), []).append(i)
+    for rows in groups.values():
+        chosen += sorted(rows, key=lambda i: unit_hash(f"look:{photos[i].file}"))[:OF_LABEL]
+    return np.sort(np.array(chosen))
+
+
+def digest_of(tower: ImageTower, *, head: bool = True) -> str:
+    """Return the SHA-256 of a tower's weights: alike for towers that see alike, whatever bank of texts lies beside them."""
+    found = hashlib.sha256()
+    for name, value in sorted(tower.state_dict().items()):
+        if head or not name.startswith("head."):
+            found.update(name.encode() + value.numpy().tobytes())
+    return found.hexdigest()
 
 
 def _means(
-    tower: ImageTower, pixels: NDArray[np.uint8], out: Path, *, part: int = 2048, note: Callable[[str], None]
-) -> NDArray[np.float16]:
-    """Return what the head reads of all photographs, ``(n, looks, c)``; kept in ``out``, and resumable."""
+    tower: ImageTower, pixels: NDArray[np.uint8], rows: NDArray[np.int64], out: Path, *, part: int = 2048,
+    note: Callable[[str], None],
+) -> Rows:  # fmt: skip
+    """Return what the head reads of the photographs ``rows``, ``(n, looks, c)``; kept in ``out``, and resumable."""
     done = out.with_suffix(".done.json")
     start = json.loads(done.read_text(encoding="utf-8"))["rows"] if out.exists() and done.exists() else 0
-    if start < len(pixels):
-        shape = (len(pixels), len(LOOKS), tower.head.in_features)
+    if start < len(rows):
+        shape = (len(rows), len(LOOKS), tower.head.in_features)
         kept = np.lib.format.open_memmap(out, mode="r+" if start else "w+", dtype=np.float16, shape=shape)
-        for at in range(start, len(pixels), part):
-            rows = np.arange(at, min(at + part, len(pixels)))
-            kept[rows] = look(tower, pixels, rows, LOOKS)
+        for at in range(start, len(rows), part):
+            own = rows[at : at + part]
+            kept[at : at + len(own)] = look(tower, pixels, own, LOOKS)
             kept.flush()
-            done.write_text(json.dumps({"rows": int(rows[-1]) + 1}), encoding="utf-8")
-            note(f"looked at {rows[-1] + 1} of {len(pixels)} photographs")
-    found: NDArray[np.float16] = np.load(out)
+            done.write_text(json.dumps({"rows": at + len(own)}), encoding="utf-8")
+            note(f"looked at {at + len(own)} of {len(rows)} photographs")
+    found: Rows = np.load(out).astype(np.float32)
     return found
 
 
-def set_training(known: Shipped, words: Path, told: Rows) -> TrainingSet:
+def set_training(known: Looked, words: Path, told: Rows) -> TrainingSet:
     """Join photographs, their targets and their sentences, said by the text tower in ``words``.
 
     ``told`` ``(n, d - 1)`` are unit rows: where each photograph should lie. A part of the training photographs is left out, and checked.
@@ -141,18 +195,25 @@ def mixed(tower: ImageTower, share: float) -> ImageTower:
     return folded_tower(state, dim=len(state["head.bias"]))
 
 
-def export_further(tower: ImageTower, known: Shipped, folder: Path, words: Path, *, samples: int) -> None:
-    """Write every file of nano@2 into ``folder``: the tower, the shipped bank, ``words``, and the way back fitted to the tower's vectors."""
-    bank = read_querybank(SHIPPED / IMAGE, weight=POPULARITY)
+def export_further(
+    tower: ImageTower, known: Looked, folder: Path, words: Path, *, samples: int, bank: Querybank | None = None, seen: Rows | None = None
+) -> None:  # fmt: skip
+    """Write every file of nano@2 into ``folder``: the tower, a bank of texts, ``words``, and the way back fitted to the tower's vectors.
+
+    Args:
+        bank: the shipped one where there is none.
+        seen: ``(n, d)`` what ``tower`` says of all photographs before its bank, as far as `Looked.train` goes, where that is known already.
+    """
+    bank = bank or read_querybank(SHIPPED / IMAGE, weight=POPULARITY)
     assert bank is not None  # noqa: S101 - it is shipped with one
-    train = np.flatnonzero([photo.split == "train" for photo in known.photos])
-    few = np.sort(np.random.default_rng(3).permutation(train)[:6000])
-    plain, altered = (
-        _banked(bank, placed(tower.head, look(tower, known.pixels, few, LOOKS, altered=copies), LOOKS))
-        for copies in (False, True)
-    )
+    few = np.sort(np.random.default_rng(3).permutation(known.train)[:6000])
+    plain = look_at(tower, known.pixels, few) if seen is None else seen[few]
+    altered = look_at(tower, known.pixels, few, altered=True)
     before = read_back(SHIPPED / "back.safetensors")
-    x, y = np.concatenate([plain, altered]), np.tile(unit(known.old[few]), (2, 1))
+    x, y = (
+        np.concatenate([_banked(bank, part) for part in (plain, altered)]),
+        np.tile(unit(known.old[few]), (2, 1)),
+    )
     off: Rows = np.asarray(y - x @ before.image, np.float32)
     back: Rows = np.asarray(before.image + ridge(x, off, BACK_STRENGTH), np.float32)
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,6 +222,13 @@ def export_further(tower: ImageTower, known: Shipped, folder: Path, words: Path,
         tower, folder, bank=bank, back=Back(image=back, text=before.text, text_offset=before.text_offset),
         old=open_nano("1", threads=1).space, samples=samples,
     )  # fmt: skip
+
+
+def look_at(
+    tower: ImageTower, pixels: NDArray[np.uint8], rows: NDArray[np.int64], *, altered: bool = False
+) -> Rows:
+    """Embed stored photographs, or altered copies of them: ``(n, d)`` unit rows, before a bank."""
+    return placed(tower.head, look(tower, pixels, rows, LOOKS, altered=altered), LOOKS)
 
 
 def _banked(bank: Querybank, rows: Rows) -> Rows:

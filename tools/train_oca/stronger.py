@@ -22,7 +22,7 @@ from tools.train_nano.measure import first_is_own, nearest_accuracy, unit
 from tools.train_nano.prepare import label_name
 from tools.train_nano.targets.joint import ridge
 from tools.train_nano.targets.teachers import efficientnet_features, mobilenet_features
-from tools.train_oca.further import IMAGE, SHIPPED, Shipped
+from tools.train_oca.further import IMAGE, SHIPPED, Looked
 from tools.train_oca.head import look, placed
 from tools.train_oca.train import LOOKS
 
@@ -205,7 +205,7 @@ CANDIDATES: dict[str, Choice] = {"shipped": Choice(teachers=(), power=0.0, turne
 TARGET = Choice(teachers=(0, 1), power=0.5, turned=True, share=1.0)
 
 
-def stronger(known: Shipped, teachers: Sequence[NDArray[Any]]) -> Rows:
+def stronger(known: Looked, teachers: Sequence[NDArray[Any]]) -> Rows:
     """Return the chosen target of all photographs, ``(n, d - 1)`` unit rows, fitted on training photographs."""
     train = np.flatnonzero([photo.split == "train" for photo in known.photos])
     return target(TARGET, known.seen[:, :-1], teachers, train)

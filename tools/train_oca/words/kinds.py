@@ -22,6 +22,7 @@ from tools.train_nano.inputs.data import CLUTTER, Photo
 from tools.train_nano.measure import unit
 from tools.train_nano.targets.discriminant import words_of
 from tools.train_nano.words.hypernyms import members, read_nouns
+from tools.train_oca.further import Looked
 
 Rows = NDArray[np.float32]
 SPREAD = 3.0  # of photographs, in mean variances
@@ -91,21 +92,14 @@ def with_kinds(tensors: dict[str, NDArray[Any]], kinds: dict[str, Rows]) -> dict
     return tensors | {KINDS: listed, f"{KINDS}.rows": steps, f"{KINDS}.scale": scale}
 
 
-def words_with_kinds(
-    data: Path, wordnet: Path, photos: list[Photo], seen: Rows, words: Path
-) -> dict[str, NDArray[Any]]:
-    """Return the tensors of the text tower in ``words`` with the kinds that it does not place well itself.
-
-    Args:
-        seen: ``(n, d + 1)`` vectors of all photographs, before their bank.
-    """
+def words_with_kinds(data: Path, wordnet: Path, known: Looked, words: Path) -> dict[str, NDArray[Any]]:
+    """Return the tensors of the text tower in ``words`` with the kinds that it does not place well itself."""
     tensors = {
         name: np.array(array) for name, array in map_tensors(words).items() if not name.startswith(KINDS)
     }
     tower = TextTower(words)
-    train = np.flatnonzero([photo.split == "train" for photo in photos])
-    rows = unit(unit(seen[train])[:, :-1])
-    found = kinds_of(data, wordnet, [photos[i] for i in train], tower, rows)
+    rows = unit(unit(known.seen[known.train])[:, :-1])
+    found = kinds_of(data, wordnet, [known.photos[i] for i in known.train], tower, rows)
     # As the tower reads them, which takes hyphens for blanks.
     said = {" ".join(words_of_text(word)): place for word, place in found.items()}
     own = dict(zip(said, unit(tower.encode(list(said))[:, :-1]), strict=True))

@@ -1,6 +1,6 @@
 """Train the shipped nano@2's words further by made pictures whose captions are known, and leave all other words where they are.
 
-Photographs stay as they are, so that nothing that was indexed changes. The shipped words are their own teacher; made captions are drawn to where pictures made
+Photographs stay as the tower sees them, which may be a further one than the shipped one. The shipped words are their own teacher; made captions are drawn to where pictures made
 so lie apart from others.
 """
 
@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.families.nano_text import KINDS, TextTower, map_tensors
-from retrieval.encoders.families.nano_torch import folded_tower, read_state
-from tools.train_nano.inputs.corpus import Text, list_texts
+from retrieval.encoders.families.nano_torch import ImageTower
+from tools.train_nano.inputs.corpus import Text
 from tools.train_nano.inputs.data import Photo
 from tools.train_nano.measure import unit
 from tools.train_nano.words.made import Made, make
 from tools.train_nano.words.text import TextRecipe, TextSet, quantised, train_text, unquantised
 from tools.train_nano.words.text_run import DRAWN, caption_shares
-from tools.train_oca.further import IMAGE, SHIPPED, Shipped
-from tools.train_oca.head import look, placed
-from tools.train_oca.train import LOOKS
+from tools.train_oca.further import SHIPPED, Looked, look_at
 
 Rows = NDArray[np.float32]
 RECIPE = TextRecipe(steps=400, rate=6e-4, caption_rows=128, bank=2048)
@@ -32,13 +29,11 @@ SHARE = 0.3  # of the captions drawn
 APART = 1.0  # how far made captions are drawn to where such pictures lie
 
 
-def made_rows(known: Shipped, *, of_each: int = OF_EACH) -> tuple[list[Made], Rows]:
+def made_rows(known: Looked, tower: ImageTower, *, of_each: int = OF_EACH) -> tuple[list[Made], Rows]:
     """Make pictures of the training photographs and look at them: with their vectors ``(n, d)``, without a bank."""
-    train = np.flatnonzero([photo.split == "train" for photo in known.photos])
-    made = make(known.photos, known.pixels, train, of_each=of_each)
-    tower = folded_tower(read_state(SHIPPED / IMAGE), dim=known.seen.shape[1])
+    made = make(known.photos, known.pixels, known.train, of_each=of_each)
     pixels = np.stack([one.pixels for one in made])
-    return made, placed(tower.head, look(tower, pixels, np.arange(len(pixels)), LOOKS), LOOKS)
+    return made, look_at(tower, pixels, np.arange(len(pixels)))
 
 
 def with_made(
@@ -82,21 +77,23 @@ def with_made(
 
 
 def train_words(
-    data: Path, wordnet: Path, known: Shipped, recipe: TextRecipe = RECIPE, *, note: Callable[[str], None] = print
+    texts: Sequence[Text], known: Looked, tower: ImageTower, recipe: TextRecipe = RECIPE, *, note: Callable[[str], None] = print
 ) -> dict[str, NDArray[np.generic]]:  # fmt: skip
-    """Return the tensors of the shipped text tower, trained further; its words for kinds stay."""
+    """Return the tensors of the shipped text tower, trained further for what ``tower`` sees; its words for kinds stay.
+
+    Args:
+        texts: all training texts; captions are about a row of ``known.photos``.
+    """
     shipped = map_tensors(SHIPPED / "text.safetensors")
-    tower = TextTower(SHIPPED / "text.safetensors")
-    train = np.flatnonzero([photo.split == "train" for photo in known.photos])
-    position = {int(row): i for i, row in enumerate(train)}
+    position = {int(row): i for i, row in enumerate(known.train)}
     texts = [
         replace(text, about=str(position[int(text.about)])) if text.kind == "caption" else text
-        for text in list_texts(data, wordnet, known.photos)
+        for text in texts
     ]
-    made, rows = made_rows(known)
+    made, rows = made_rows(known, tower)
     note(f"made {len(made)} pictures")
-    photos = [known.photos[i] for i in train]
-    lesson = with_made(photos, known.seen[train, :-1], texts, tower, made, rows[:, :-1])
+    photos, words = [known.photos[i] for i in known.train], TextTower(SHIPPED / "text.safetensors")
+    lesson = with_made(photos, known.seen[known.train, :-1], texts, words, made, rows[:, :-1])
     student = train_text(lesson, recipe, init=unquantised(shipped), note=note)
     kinds = {name: np.array(array) for name, array in shipped.items() if name.startswith(KINDS)}
     return quantised(student) | kinds
