@@ -17,7 +17,17 @@ from tools.train_nano.inputs.data import Photo  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
 from tools.train_nano.tower.check import check_neighbours  # noqa: E402
 from tools.train_nano.tower.train import Recipe, Run, Said, alike_first  # noqa: E402
-from tools.train_oca.further import SHIPPED, Shipped, _means, mixed, set_training  # noqa: E402
+from tools.train_oca.further import (  # noqa: E402
+    OF_LABEL,
+    SHIPPED,
+    Looked,
+    _means,
+    digest_of,
+    mixed,
+    read_tower,
+    set_training,
+    spoken_or_labelled,
+)
 
 WIDTH = 32
 CPU = torch.device("cpu")
@@ -85,11 +95,12 @@ def test_a_part_of_the_training_photographs_is_left_out_and_checked(tmp_path) ->
         for i in range(200)
     ]
     seen = unit(numbers.standard_normal((200, 384)))
-    known = Shipped(
+    known = Looked(
         photos=photos,
         pixels=np.zeros((200, 2, 2, 3), np.uint8),
         seen=seen,
         old=unit(numbers.standard_normal((200, 256))),
+        train=np.flatnonzero([photo.split == "train" for photo in photos]),
     )
     told = unit(numbers.standard_normal((200, 383)))
     data = set_training(known, SHIPPED / "text.safetensors", told)
@@ -105,7 +116,8 @@ def test_a_part_of_the_training_photographs_is_left_out_and_checked(tmp_path) ->
 
 
 def test_looking_goes_on_where_it_stopped(tmp_path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 160, 160, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 160, 160, 3), np.uint8)
+    rows = np.array([0, 2, 3, 5, 6])
     tower, out = ImageTower().eval(), tmp_path / "means.npy"
     seen: list[str] = []
 
@@ -115,14 +127,34 @@ def test_looking_goes_on_where_it_stopped(tmp_path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _means(tower, pixels, out, part=2, note=stop)
-    found = _means(tower, pixels, out, part=2, note=seen.append)
+        _means(tower, pixels, rows, out, part=2, note=stop)
+    found = _means(tower, pixels, rows, out, part=2, note=seen.append)
 
     assert [note.split()[2] for note in seen] == ["2", "4", "5"]
-    np.testing.assert_array_equal(
-        found, _means(tower, pixels, tmp_path / "whole.npy", part=2, note=seen.append)
-    )
-    np.testing.assert_array_equal(_means(tower, pixels[:0], out, note=seen.append), found)
+    whole = _means(tower, pixels, np.arange(7), tmp_path / "whole.npy", part=2, note=seen.append)
+    np.testing.assert_allclose(found, whole[rows], atol=1e-2, rtol=1e-2)  # bfloat16
+    np.testing.assert_array_equal(_means(tower, pixels, rows[:0], out, note=seen.append), found)
+
+
+def test_few_photographs_are_those_with_sentences_and_some_of_each_label() -> None:
+    photos = [
+        Photo(file=f"{i}", group="animals", label="ab"[i % 20 == 0], caption="", split="train" if i % 10 else "held")
+        for i in range(300)
+    ] + [Photo(file=f"said {i}", group="flickr", label="", caption="A dog.", split="train") for i in range(80)]  # fmt: skip
+    found = spoken_or_labelled(photos)
+
+    assert len(found) == OF_LABEL + 80
+    assert all(photos[i].split == "train" for i in found)
+    assert set(range(300, 380)) <= set(found)
+
+
+def test_a_digest_tells_towers_apart_by_what_they_see() -> None:
+    first, second = read_tower(SHIPPED), read_tower(SHIPPED)
+    assert digest_of(first) == digest_of(second)
+    with torch.no_grad():
+        second.head.bias[0] += 1
+    assert digest_of(first) != digest_of(second)
+    assert digest_of(first, head=False) == digest_of(second, head=False)
 
 
 def test_a_group_in_which_targets_find_nothing_is_left_out_of_checks() -> None:
