@@ -133,7 +133,7 @@ class SearchRun:
         whole = self._readable(query)
         looked = self._looked_up(whole)
         try:
-            asked = encode_query(whole, self.opened, self.encoders, root=self.root)
+            asked = encode_query(whole, self.opened, self.encoders, root=self.root, keep=_held(looked))
         except WORDLESS as error:
             return self._answer_without_vector(whole, error)
         return self._answer(whole, asked, looked)
@@ -157,8 +157,8 @@ class SearchRun:
             except ONE_QUERYS as error:
                 read.append(error)
         queries = [one for one in read if not isinstance(one, RetrievalError)]
-        vectors = self._vectors(queries)
         looked = [self._looked_up(query) for query in queries]
+        vectors = self._vectors(queries, looked)
         found = self._first(
             [
                 (one, up)
@@ -212,8 +212,11 @@ class SearchRun:
     def _whole(self, query: Query) -> Query:
         return total([query, *(-away for away in self.minus)]) if self.minus else query
 
-    def _vectors(self, queries: Sequence[Query]) -> list[QueryVector | RetrievalError]:
-        return encode_queries(queries, self.opened, self.encoders, root=self.root)
+    def _vectors(
+        self, queries: Sequence[Query], looked: Sequence[LookedUp | None]
+    ) -> list[QueryVector | RetrievalError]:
+        keep = [_held(one) for one in looked]
+        return encode_queries(queries, self.opened, self.encoders, root=self.root, keep=keep)
 
     def _first(self, pairs: Sequence[tuple[QueryVector, LookedUp | None]]) -> Iterator[Blend]:
         """Search for all queries together; yield for each what `find_hits` begins with."""
@@ -270,7 +273,13 @@ class SearchRun:
             hits = find_named_hits(self.opened, asked.vector, looked, only=self.names == "only", **settings)
         if hits and hits[0].score == 0:  # as likely damage as an answer
             require_whole_row(hits[0].id, self.opened)
-        answer = Hits(hits, query=title(query.terms), searched=self.searched, unknown_words=unknown)
+        answer = Hits(
+            hits,
+            query=title(query.terms),
+            searched=self.searched,
+            unknown_words=unknown,
+            read_as=asked.read_as,
+        )
         if first is not None:
             judge.judge(answer, asked, first, self.opened, hidden=hidden, searched=self.searched)
         if self.verify:
@@ -353,6 +362,15 @@ class SearchRun:
 
     def _is_kept(self, ids: Ids) -> Any:
         return self.opened.is_live(ids) & self.keep.holds(ids)  # type: ignore[union-attr]  # there is one
+
+
+def _held(looked: LookedUp | None) -> frozenset[str]:
+    """Return the words of a query that names have, in lower case: these are right as they are, whatever an encoder makes of them."""
+    if looked is None:
+        return frozenset()
+    return frozenset(
+        word.text.lower() for word, there in zip(looked.words, looked.held, strict=True) if there
+    )
 
 
 def _nowhere(unknown: Sequence[str], looked: LookedUp) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Encoder as Encoder,
         EncoderFamily as EncoderFamily,
         EncoderLike as EncoderLike,
+        SpellingEncoder as SpellingEncoder,
         TextEncoder as TextEncoder,
         VocabularyEncoder as VocabularyEncoder,
     )
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         installed_families as installed_families,
         load_encoder as load_encoder,
     )
+    from retrieval.encoders.spelling import Spelling as Spelling
     from retrieval.encoders.vocabulary import Vocabulary as Vocabulary
 
 lazy(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy as np
     import torch
@@ -113,6 +113,22 @@ class VocabularyEncoder(TextEncoder, Protocol):
 
     def unknown_words(self, text: str) -> Sequence[str]:
         """Return the words of a text that it has not learned, as they were written."""
+        ...
+
+
+@runtime_checkable
+class SpellingEncoder(VocabularyEncoder, Protocol):
+    """A text encoder that can tell which of the words that it has learned a misspelt word was meant as."""
+
+    def read_as(self, text: str, *, keep: Collection[str] = ()) -> tuple[str, Mapping[str, str]]:
+        """Correct the words of a text that it has not learned and that are clearly a misspelt one.
+
+        Args:
+            text: words between double quotes are taken as they are written, and so is one with a capital that does not begin the text.
+            keep: words that are right as they are, in lower case.
+        Returns:
+            the text to encode, and of each corrected word, as it was written, what it was read as.
+        """
         ...
 
 

@@ -84,7 +84,8 @@ class Vocabulary:
             unknown = numbers or dict.fromkeys(text.split())
         return list(known), list(unknown)
 
-    def _knows(self, word: str) -> bool:
+    def has(self, word: str) -> bool:
+        """Say whether a word was learned, is an inflection of one that was, or joins two frequent ones."""
         if self._any([word], self._frequent) or self._any([word], self._rest):
             return True
         if not word.isascii() or len(word) > _LONGEST_MISSPELT:
@@ -97,11 +98,14 @@ class Vocabulary:
         if self._any(stems, self._frequent) or self._any(stems, self._rest):
             return True
         cuts = range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1)
-        if any(
+        return any(
             self._any([word[:at]], self._frequent) and self._any([word[at:]], self._frequent) for at in cuts
-        ):
+        )
+
+    def _knows(self, word: str) -> bool:
+        if self.has(word):
             return True
-        if len(word) < _SHORTEST_MISSPELT:
+        if not word.isascii() or not _SHORTEST_MISSPELT <= len(word) <= _LONGEST_MISSPELT:
             return False
         return self._any([_sound(word)], self._frequent) or self._any(list(_misspelt(word)), self._frequent)
 

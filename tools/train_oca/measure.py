@@ -131,7 +131,10 @@ def words(exam: Exam, encoder: NanoEncoder) -> dict[str, Rows]:
         "types": [words for _, asked in TYPES.values() for words in asked],
         "spelled": [said for _, _, said in asked_otherwise(exam)],
     }
-    return {name: encoder.encode_text(texts) for name, texts in asked.items()}
+    read = {
+        name: [encoder.read_as(text)[0] for text in texts] for name, texts in asked.items()
+    }  # as searches do
+    return {name: encoder.encode_text(texts) for name, texts in read.items()}
 
 
 def asked_otherwise(exam: Exam) -> list[tuple[str, str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Never, Self, overload
 
 import numpy as np
@@ -32,6 +32,7 @@ class Hits(list[Hit]):
         query: what was asked, in one line.
         searched: how many rows could have been found: those of the collection, or those that the filters allow.
         unknown_words: words of the query that the encoder has never learned; they were hardly taken into account.
+        read_as: misspelt words of the query, and what they were read as; words between double quotes are taken as they are written.
         checked: with `verify`: how many hits were compared with the picture that was asked with; None otherwise.
         missing: names of the shards that were not searched; only with `allow_partial` there are any.
         error: why there is no answer, in a batch of which other queries were answered; whatever uses such an answer raises
@@ -41,6 +42,7 @@ class Hits(list[Hit]):
     query: str
     searched: int
     unknown_words: tuple[str, ...]
+    read_as: Mapping[str, str]
     checked: int | None
     missing: tuple[str, ...] = ()
 
@@ -53,11 +55,12 @@ class Hits(list[Hit]):
         query: str = "",
         searched: int = 0,
         unknown_words: tuple[str, ...] = (),
+        read_as: Mapping[str, str] | None = None,
         checked: int | None = None,
     ) -> None:
         super().__init__(hits)
         self.query, self.searched, self.unknown_words = query, searched, unknown_words
-        self.checked = checked
+        self.read_as, self.checked = dict(read_as or {}), checked
 
     @staticmethod
     def failed(error: Exception, *, query: str = "") -> Hits:
@@ -147,6 +150,7 @@ class Hits(list[Hit]):
             query=self.query,
             searched=self.searched,
             unknown_words=self.unknown_words,
+            read_as=self.read_as,
             checked=self.checked,
         )
         like.missing = self.missing

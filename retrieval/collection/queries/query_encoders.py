@@ -1,15 +1,18 @@
-"""Load the encoders of a collection's queries on first use, and leave out words that they have not learned."""
+"""Load the encoders of a collection's queries on first use; correct misspelt words, and leave out words that they have not learned."""
 
 from __future__ import annotations
 
 import copy
 import os
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from indexes import forks
 from retrieval.errors import CapabilityMissing, UnknownWords
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from indexes.generation import Manifest
     from indexes.vectors import Space
     from retrieval.collection import Opened
@@ -178,29 +181,53 @@ def _origin(opened: Opened) -> str:
     return f"was built from vectors of the space {space}"
 
 
-def understood(query: Query, encoders: QueryEncoders) -> tuple[Query, tuple[str, ...]]:
-    """Leave out terms that mean nothing to the encoder, and say which words it has not learned.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understood:
+    """A query as an encoder understands it.
+
+    Attributes:
+        query: its terms, without those that mean nothing, and with misspelt words corrected.
+        unknown_words: words that the encoder has not learned.
+        read_as: misspelt words as they were written, and what they were read as.
+    """
+
+    query: Query
+    unknown_words: tuple[str, ...] = ()
+    read_as: Mapping[str, str] = field(default_factory=dict)
+
+
+def understood(query: Query, encoders: QueryEncoders, *, keep: Collection[str] = ()) -> Understood:
+    """Correct misspelt words, leave out terms that mean nothing to the encoder, and say which words it has not learned.
 
     Encoders that cannot tell (see `retrieval.encoders.VocabularyEncoder`) understand everything.
 
+    Args:
+        keep: words that are right as they are, in lower case.
     Raises:
         UnknownWords: nothing is left.
         CapabilityMissing: there are words, and the encoder cannot be had.
     """
     if not any(term.kind == "text" for term in query.terms):
-        return query, ()
+        return Understood(query=query)
     from retrieval.collection.queries.terms import Query
-    from retrieval.encoders import VocabularyEncoder
+    from retrieval.encoders import SpellingEncoder, VocabularyEncoder
 
     encoder = encoders.current()
     if not isinstance(encoder, VocabularyEncoder):
-        return query, ()
-    kept, strange = [], dict[str, None]()
+        return Understood(query=query)
+    kept, strange, read = [], dict[str, None](), dict[str, str]()
     for term in query.terms:
-        if term.kind == "text":
-            strange.update(dict.fromkeys(encoder.unknown_words(term.value)))
-        if term.kind != "text" or encoder.known_words(term.value):
+        if term.kind != "text":
             kept.append(term)
+            continue
+        if isinstance(encoder, SpellingEncoder):
+            text, corrected = encoder.read_as(term.value, keep=keep)
+            read.update(corrected)
+        else:
+            text = term.value
+        strange.update(dict.fromkeys(encoder.unknown_words(text)))
+        if encoder.known_words(text):
+            kept.append(replace(term, value=text))
     words = tuple(strange)
     if not kept:
         name = encoder.space.name
@@ -210,4 +237,4 @@ def understood(query: Query, encoders: QueryEncoders) -> tuple[Query, tuple[str,
             words=words,
             encoder=name,
         )
-    return Query(tuple(kept)), words
+    return Understood(query=Query(tuple(kept)), unknown_words=words, read_as=read)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from indexes.vectors import integer, unit_rows
 from retrieval.collection.queries.inputs import existing
 from retrieval.collection.queries.part_vectors import encode_images, encode_texts
-from retrieval.collection.queries.query_encoders import understood
+from retrieval.collection.queries.query_encoders import Understood, understood
 from retrieval.collection.queries.regions import Cut
 from retrieval.encoders import TextEncoder
 from retrieval.errors import (
@@ -29,7 +29,7 @@ from retrieval.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from indexes.vectors import Vectors
@@ -55,12 +55,14 @@ class QueryVector:
         rows: the stored rows that it is made of.
         words: it is made of words only.
         unknown_words: words that the encoder has not learned.
+        read_as: misspelt words as they were written, and what they were read as.
     """
 
     vector: Vectors
     rows: frozenset[int]
     words: bool
     unknown_words: tuple[str, ...] = ()
+    read_as: Mapping[str, str] = field(default_factory=dict)
 
 
 Part: TypeAlias = tuple["Vectors", int | None]
@@ -68,8 +70,8 @@ Part: TypeAlias = tuple["Vectors", int | None]
 
 
 def encode_queries(
-    queries: Sequence[Query], opened: Opened, encoders: QueryEncoders, *, root: Path
-) -> list[QueryVector | RetrievalError]:
+    queries: Sequence[Query], opened: Opened, encoders: QueryEncoders, *, root: Path, keep: Sequence[Collection[str]] = ()
+) -> list[QueryVector | RetrievalError]:  # fmt: skip
     """Encode queries together; each has its own error.
 
     Args:
@@ -77,6 +79,7 @@ def encode_queries(
         opened: whose stored vectors answer for its rows and their unchanged files.
         encoders: for all other parts.
         root: where the images lie; relative paths may be relative to it, too.
+        keep: for each query its words that are right as they are, in lower case.
     Returns:
         for each query its vector or its error: `QueryError` if its parts cancel each other out, a weight is too large or no
         word is known; `MissingRow`, `CapabilityMissing`, `ImageError`, `ShapeError` … of a part that cannot be had.
@@ -84,43 +87,43 @@ def encode_queries(
         EncoderError: the encoder does not keep its contract.
     """
     answers: list[QueryVector | RetrievalError | None] = [None] * len(queries)
-    known: list[tuple[int, Query, tuple[str, ...]]] = []
+    known: list[tuple[int, Understood]] = []
     for place, query in enumerate(queries):
         try:
-            known.append((place, *understood(query, encoders)))
+            known.append((place, understood(query, encoders, keep=keep[place] if keep else ())))
         except ONE_QUERYS as error:
             answers[place] = error
-    terms = [term for _, query, _ in known for term in query.terms]
+    terms = [term for _, one in known for term in one.query.terms]
     parts = iter(_parts(terms, opened, encoders, root))
-    for place, query, strange in known:
-        found = [next(parts) for _ in query.terms]
+    for place, one in known:
+        found = [next(parts) for _ in one.query.terms]
         try:
-            answers[place] = _sum(query, found, opened, strange)
+            answers[place] = _sum(one, found, opened)
         except (*ONE_QUERYS, EncoderError) as error:
             answers[place] = error
     return [answer for answer in answers if answer is not None]
 
 
-def encode_query(query: Query, opened: Opened, encoders: QueryEncoders, *, root: Path) -> QueryVector:
+def encode_query(
+    query: Query, opened: Opened, encoders: QueryEncoders, *, root: Path, keep: Collection[str] = ()
+) -> QueryVector:
     """Encode one query.
 
     Raises:
         RetrievalError: what `encode_queries` would have in its place.
     """
-    (found,) = encode_queries([query], opened, encoders, root=root)
+    (found,) = encode_queries([query], opened, encoders, root=root, keep=[keep])
     if isinstance(found, RetrievalError):
         raise found
     return found
 
 
-def _sum(
-    query: Query, found: list[Part | RetrievalError], opened: Opened, strange: tuple[str, ...]
-) -> QueryVector:
+def _sum(asked: Understood, found: list[Part | RetrievalError], opened: Opened) -> QueryVector:
     pair = opened.pair
     sides = (slice(None),) if pair is None else pair.parts
     total = np.zeros((1, opened.space.dim if pair is None else pair.width), dtype=np.float64)
     rows: list[int] = []
-    for term, part in zip(query.terms, found, strict=True):
+    for term, part in zip(asked.query.terms, found, strict=True):
         if isinstance(part, RetrievalError):
             raise part
         vector, number = part
@@ -141,8 +144,9 @@ def _sum(
     return QueryVector(
         vector=total.astype(np.float32),
         rows=frozenset(rows),
-        words=all(term.kind == "text" for term in query.terms),
-        unknown_words=strange,
+        words=all(term.kind == "text" for term in asked.query.terms),
+        unknown_words=asked.unknown_words,
+        read_as=asked.read_as,
     )
 
 

@@ -101,6 +101,7 @@ def with_parts(
         query=hits.query,
         searched=hits.searched,
         unknown_words=hits.unknown_words,
+        read_as=hits.read_as,
         checked=(hits.checked or 0) + len(candidates),
     )
 

@@ -102,6 +102,7 @@ def checked_hits(hits: Hits, picture: Image, *, opened: Opened, most: int, k: in
         query=hits.query,
         searched=hits.searched,
         unknown_words=hits.unknown_words,
+        read_as=hits.read_as,
         checked=len(first),
     )
 

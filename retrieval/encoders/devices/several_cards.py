@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Space, Vectors
     from retrieval.encoders import Encoder
 
+_OF_FRONT = {"decode_size", "extends", "maps_back", "torch_module", "known_words", "unknown_words", "read_as"}
 _PATIENCE = 10  # seconds that a process may take to end
 
 
@@ -51,7 +52,7 @@ class EncoderOnCards(CallableEncoder):
         return on_cards, (self._load, self._devices)
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"decode_size", "extends", "maps_back", "torch_module", "known_words", "unknown_words"}:
+        if name in _OF_FRONT:
             return getattr(self._front, name)
         raise AttributeError(name)
 

@@ -30,7 +30,7 @@ from retrieval.encoders import (
 from retrieval.errors import MissingExtra, UnknownEncoder, WeightsNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -135,6 +135,10 @@ class NanoEncoder(CallableEncoder):
         """Return the words of a text that nano has never seen: other languages, emoji, names."""
         return self._split(text)[1]
 
+    def read_as(self, text: str, *, keep: Collection[str] = ()) -> tuple[str, dict[str, str]]:
+        """Correct misspelt words of a text (see `retrieval.encoders.SpellingEncoder`); nano@1 corrects none."""
+        return self._spelling.read_as(text, self._vocabulary, keep=keep) if self._spelling else (text, {})
+
     def _split(self, text: str) -> tuple[list[str], list[str]]:
         if self._vocabulary is None:
             return text.split(), []
@@ -149,6 +153,16 @@ class NanoEncoder(CallableEncoder):
 
         try:
             return Vocabulary(VOCABULARIES / f"{self._words.name}.u32", words_of)
+        except FileNotFoundError:
+            return None
+
+    @cached_property
+    def _spelling(self) -> Any:
+        """What corrects misspelt words; None for weights that have no list of words."""
+        from retrieval.encoders import Spelling
+
+        try:
+            return Spelling(VOCABULARIES / f"{self._words.name}.txt") if self._vocabulary else None
         except FileNotFoundError:
             return None
 

@@ -86,6 +86,9 @@ class Answer(Struct):
         ),
     ]
     unknown_words: Annotated[list[str], Meta(description="words that the encoder has never learned")]
+    read_as: Annotated[
+        dict[str, str], Meta(description="misspelt words as they were written, and what they were read as")
+    ]
     checked: Annotated[
         int | None,
         Meta(description="with verify: hits that were compared with the picture that was asked with"),

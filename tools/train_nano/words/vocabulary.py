@@ -1,13 +1,15 @@
 """Write the words that nano's training texts hold: ``python -m tools.train_nano.words.vocabulary --data DIR``.
 
-The file lies beside the encoder (`retrieval/encoders/vocabularies/nano-1.u32`) and tells which words of a query nano has
-never seen. Write it anew whenever the training texts change.
+Two files lie beside the encoder: `retrieval/encoders/vocabularies/nano-2.u32` tells which words of a query nano has never seen, and
+`nano-2.txt` which words misspelt ones are corrected to. Write them anew whenever the training texts change.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from retrieval.encoders.families.nano import VOCABULARIES
@@ -16,9 +18,13 @@ from retrieval.encoders.vocabulary import pack
 from tools.train_nano.inputs.corpus import list_texts
 from tools.train_nano.inputs.data import list_photos
 
+LEAST = 5  # times that a word was seen to which others are corrected
+FEWEST_LETTERS = 3
+OF_NAME = 20  # what one name of a thing counts for: people look for things
+
 
 def main() -> None:
-    """Count the words of the training texts and write their hashes."""
+    """Count the words of the training texts and write them."""
     parser = argparse.ArgumentParser(prog="python -m tools.train_nano.words.vocabulary", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument(
@@ -37,7 +43,20 @@ def write_vocabulary(data: Path, wordnet: Path, version: str) -> str:
     path = VOCABULARIES / f"nano-{version}.u32"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(hashes)
-    return f"{path}: {len(counts):,} words of {len(texts):,} texts, {len(hashes):,} bytes"
+    names = Counter(word for text in texts if text.kind == "name" for word in words_of(text.text))
+    often = often_said(counts, names)
+    path.with_suffix(".txt").write_text("\n".join(often), encoding="ascii")
+    return f"{path}: {len(counts):,} words of {len(texts):,} texts, {len(hashes):,} bytes; misspelt ones become one of {len(often):,}"
+
+
+def often_said(counts: Mapping[str, int], names: Mapping[str, int]) -> list[str]:
+    """Return the words of the letters a to z that were seen often enough, by falling frequency; those in names of things count as if seen more often."""
+    found = [
+        word
+        for word, count in counts.items()
+        if count >= LEAST and len(word) >= FEWEST_LETTERS and re.fullmatch("[a-z]+", word)
+    ]
+    return sorted(found, key=lambda word: (-counts[word] - OF_NAME * names.get(word, 0), word))
 
 
 if __name__ == "__main__":

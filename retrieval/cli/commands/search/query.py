@@ -253,6 +253,10 @@ def query(
             session.note("no image qualifies")
         elif found.checked is not None:
             session.note(verified(found))
+        for written, meant in found.read_as.items():
+            session.note(
+                f'note: {written}: read as {meant}; "{written}" in double quotes is taken as it is written'
+            )
         if found.unknown_words:
             from retrieval.cli.frame import larger_encoder
 

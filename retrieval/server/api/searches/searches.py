@@ -103,6 +103,7 @@ async def answer_of(service: Service, asked: Search, uploads: Sequence[bytes]) -
             "searched": found.searched,
             "likely": found.likely,
             "unknown_words": list(found.unknown_words),
+            "read_as": dict(found.read_as),
             "checked": found.checked,
         }
 
