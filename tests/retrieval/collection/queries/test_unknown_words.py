@@ -97,6 +97,31 @@ def test_a_batch_says_it_of_each(collection):
     assert isinstance(found[2].error, UnknownWords)
 
 
+def test_a_misspelt_word_is_read_as_the_one_that_was_meant(collection):
+    misspelt, right = (
+        collection.search(words, k=4) for words in ("two girafes, one girafe", "two giraffes, one giraffe")
+    )
+
+    assert misspelt.read_as == {"girafe": "giraffe", "girafes": "giraffes"}
+    assert right.read_as == {}
+    assert [hit.id for hit in misspelt] == [hit.id for hit in right]
+    assert [hit.score for hit in misspelt] == pytest.approx([hit.score for hit in right], abs=1e-6)
+    assert misspelt[:2].read_as == misspelt.read_as
+    assert misspelt.query == "two girafes, one girafe"
+    assert collection.search('"girafe"').read_as == {}
+    batch = collection.search(["a girafe", "a cat", "кот"])
+    assert [hits.read_as for hits in batch] == [{"girafe": "giraffe"}, {}, {}]
+    np.testing.assert_array_equal(collection.encode("a girafe"), collection.encode("a giraffe"))
+
+
+def test_a_word_that_names_have_is_not_corrected(tmp_path):
+    retrieval.build_index(fill(tmp_path / "p", ["girafe.png", "b.png"]), encoder="nano")
+    with retrieval.open(tmp_path / "p", encoder=NANO) as opened:
+        assert opened.search("a girafe").read_as == {}
+        assert opened.search("a zeebra").read_as == {"zeebra": "zebra"}
+        assert opened.search("a girafe", names="off").read_as == {"girafe": "giraffe"}
+
+
 def test_an_encoder_that_cannot_tell_answers_everything(tmp_path):
     encoder = FakeEncoder()
     retrieval.build_index(fill(tmp_path / "p", ["a.png", "b.png"]), encoder=encoder)
@@ -139,6 +164,10 @@ def test_the_command_line_names_the_words_and_a_larger_encoder(photos, capsys):
     assert len(out.splitlines()) == 6
     assert err == (
         f"note: {NANO.space.name} has never learned: zxqv; --encoder open_clip:ViT-B-32/laion2b_s34b_b79k knows more words\n"
+    )
+    assert main(["query", "a girafe", "--index", str(photos)]) == 0
+    assert capsys.readouterr().err == (
+        'note: girafe: read as giraffe; "girafe" in double quotes is taken as it is written\n'
     )
     assert main(["query", "кот", "--id", "1", "--index", str(photos)]) == 0
     assert "кот" in capsys.readouterr().err
