@@ -100,6 +100,18 @@ class Refined:
         """Return the rows that `search` reranks with a shortlist of ``count``, best first by their codes; as `codes`."""
         return self._by_codes(queries, count, nprobe, selector)[1]
 
+    def proposals(
+        self, queries: Vectors, *, count: int, nprobe: int | None, selector: Any = None
+    ) -> Neighbors:
+        """Return the rows that `search` reranks with a shortlist of ``count``, and their cosines as the codes estimate them.
+
+        Of an index that is not asked for products the scores are -inf: its own compare with nothing.
+        """
+        scores, ids = self._by_codes(queries, count, nprobe, selector)
+        if self.index.metric_type != faiss().METRIC_INNER_PRODUCT:
+            scores = np.full(scores.shape, -np.inf, dtype=np.float32)
+        return Neighbors(ids=ids, scores=scores)
+
     def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
         """Choose the lists of queries, ``(q, d)`` float32 C-contiguous unit rows, for every index of this training."""
         with faiss_threads(1 if len(queries) == 1 else threads()):

@@ -70,21 +70,23 @@ class FewRows:
             return found
         return Neighbors(ids=np.where(found.ids < 0, -1, self._ids[found.ids]), scores=found.scores)
 
-    def candidates(self, queries: Vectors, *, k: int) -> Ids:
+    def candidates(self, queries: Vectors, *, k: int) -> Neighbors:
         """Return rows among which each query's best ``k`` are, all but few of them (`_SHORTLIST`).
 
         Args:
             queries: ``(q, d)`` float32 C-contiguous unit rows.
             k: neighbours wanted.
         Returns:
-            ``(q, s)`` where they stand among all rows, padded with -1 at the end.
+            where they stand among all rows ``(q, s)``, padded with -1 at the end, and their cosines, by codes or exact.
         """
         rows, view = self._copied
         if rows.size <= _CODED or not len(queries):
-            found = flat.exact(rows, queries, k=k, view=view).ids
+            found = flat.exact(rows, queries, k=k, view=view)
         else:
-            found = self._coded.candidates(queries, count=min(_SHORTLIST * k, len(rows)), nprobe=None)
-        return np.where(found < 0, -1, self._places[found]) if len(rows) else found
+            found = self._coded.proposals(queries, count=min(_SHORTLIST * k, len(rows)), nprobe=None)
+        if not len(rows):
+            return found
+        return Neighbors(ids=np.where(found.ids < 0, -1, self._places[found.ids]), scores=found.scores)
 
     @cached_property
     def _copied(self) -> tuple[Halves, Any]:

@@ -38,6 +38,9 @@ from indexes.vectors import (
 _LEAST_SHARE = 0.5
 """Of the rows that the new side is taken to have at least, when its lists are chosen: what is asked for may lie there alone."""
 
+_COMPARED = 8
+"""Rows that are compared for each neighbour wanted, of those that both sides' codes propose: with 80 of 200 recall@10 was the same."""
+
 _WIDER = 2
 """Rows that each side is asked for, for each neighbour wanted: they hold 0.997 of the ten nearest about the mean, or more."""
 
@@ -202,10 +205,15 @@ class Mixture:
         seen, fresh = self._to_compare(plain_old, plain_new, k=k, dim=dim, **options)
         blend = None
         for place, one in enumerate(asked):
-            ids = _found(seen[place])
+            ids, by_old = _found(seen, place)
             first, rows = len(ids), None
             if fresh is not None:
-                places = _found(fresh[place])
+                places, by_new = _found(fresh, place)
+                wanted = max(_COMPARED * k, 4 * max(len(ids), len(places)) // 5)
+                if not self._by_both and len(ids) + len(places) > wanted:
+                    best = _most_promising(pair.estimates(*one, by_old, by_new), first, wanted, least=2 * k)
+                    ids, places = ids[best[best < first]], places[best[best >= first] - first]
+                    first = len(ids)
                 if self._by_both:
                     own = self.rows_of.take(ids)
                     places = np.union1d(places, own[own >= 0])
@@ -242,11 +250,12 @@ class Mixture:
         keep: Bitmap | None,
         nprobe: int | None,
         exact: bool,
-    ) -> tuple[Ids, Ids | None]:
+    ) -> tuple[Neighbors, Neighbors | None]:
         """Return rows of both sides to compare with each query, by what one side is searched with; arguments as of `search`.
 
         Returns:
-            ids of old rows ``(q, s)``, and places of new rows ``(q, t)``, None where there are none; padded with -1 at the end.
+            ids of old rows ``(q, s)``, and places of new rows ``(q, t)``, None where there are none; padded with -1 at the end; best
+            first by their scores, which are cosines or estimates of them.
         """
         near = max(k, TUNED_K)
         wide = max(k, min(_WIDER * near, self._generation.count))
@@ -255,17 +264,18 @@ class Mixture:
         if keep is None and nprobe is None and shortlist is None and dim is None and not exact:
             seen = self._old_of_images.candidates(old, k=wide, depth=near)
             fresh = self._new.candidates(new, k=wide, depth=depth) if self._any else None
-            if not _are_few(seen, None if self._by_both else fresh, k=k):
+            if not _are_few(seen.ids, None if fresh is None or self._by_both else fresh.ids, k=k):
                 return seen, fresh
         if shortlist is not None:
             wide = min(wide, max(shortlist, k))
         options: dict[str, Any] = {"k": wide, "keep": keep, "nprobe": nprobe, "shortlist": shortlist}
         width = None if dim == old.shape[1] else dim
-        seen = self._old_of_images.search(old, dim=width, depth=near, exact=exact, **options).ids
+        seen = self._old_of_images.search(old, dim=width, depth=near, exact=exact, **options)
         if not self._any:
             return seen, None
-        ids = self._new.search(new, dim=dim, depth=depth, exact=exact, **options).ids
-        return seen, np.where(ids < 0, -1, self.rows_of[ids])
+        fresh = self._new.search(new, dim=dim, depth=depth, exact=exact, **options)
+        places = np.where(fresh.ids < 0, -1, self.rows_of[fresh.ids])
+        return seen, Neighbors(ids=places, scores=fresh.scores)
 
     def _ordered(
         self, ids: Ids, scores: NDArray[np.float32], cosines: NDArray[np.float32], *, k: int
@@ -285,9 +295,22 @@ class Mixture:
         return Blend(ids=ids, scores=scores, cosines=cosines, renewed=~none & (self.rows_of[ids] >= 0))
 
 
-def _found(ids: Ids) -> Ids:
-    """Return the ids of one query without padding, which stands last."""
-    return ids if ids[-1] >= 0 else ids[ids >= 0]
+def _found(seen: Neighbors, place: int) -> tuple[Ids, NDArray[np.float32]]:
+    """Return what one query has found, without padding, which stands last."""
+    ids, scores = seen.ids[place], seen.scores[place]
+    if ids[-1] < 0:
+        there = ids >= 0
+        ids, scores = ids[there], scores[there]
+    return ids, scores
+
+
+def _most_promising(estimates: NDArray[np.float32], first: int, count: int, *, least: int) -> Ids:
+    """Return which of a query's rows to compare, ``count`` of them: the ``first`` are old ones, then come new ones, both best first.
+
+    The ``least`` first of each side are among them, as what one side's codes estimate may lie lower altogether.
+    """
+    estimates[:least] = estimates[first : first + least] = np.inf
+    return np.argpartition(estimates, -count)[-count:]
 
 
 def _are_few(seen: Ids, fresh: Ids | None, *, k: int) -> bool:

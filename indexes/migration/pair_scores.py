@@ -35,6 +35,7 @@ class Asked(NamedTuple):
         along: what the query scores with the mean.
         length: of the query about the mean.
         mean, spread: the mean and the standard deviation of what it scores with the sample, about the mean.
+        gain, start: what a row scores about the mean is about ``gain`` times its cosine with ``plain``, and ``start`` more.
     """
 
     factors: NDArray[np.float32]
@@ -43,6 +44,8 @@ class Asked(NamedTuple):
     length: float
     mean: float
     spread: float
+    gain: float
+    start: float
 
 
 class _Probe:
@@ -70,12 +73,15 @@ class _Probe:
         # A row g scores asked·(g - m) / |g - m|. Where the best rows are, that grows with asked·g and, as the length falls with
         # m·g, with this too: by the score over the length. What is asked is (query - m) / length.
         by_query = 1 / length
-        by_mean = min(mean + _SALIENT * spread, 1) / sqrt(max(1 - square, _LEAST)) - by_query
+        room = sqrt(max(1 - square, _LEAST))  # the length of most rows about the mean
+        salient = min(mean + _SALIENT * spread, 1) / room
+        by_mean = salient - by_query
         size = max(sqrt(max(by_query**2 + 2 * by_query * by_mean * along + by_mean**2 * square, 0)), _LEAST)
         factors = self.factors.copy()
         factors[0] = query
         weights = np.array(((by_query / size, by_mean / size),), dtype=np.float32)
-        return Asked(factors, weights.dot(factors), along, length, mean, spread)
+        start = -((along - square) * by_query + salient * square) / room
+        return Asked(factors, weights.dot(factors), along, length, mean, spread, size / room, start)
 
     def score(
         self,
@@ -125,6 +131,20 @@ class PairScores:
     def by_both(self) -> bool:
         """Whether rows that both spaces have are scored by both."""
         return self._background.old_weight > 0
+
+    def estimates(
+        self, old: Asked, new: Asked, by_old: NDArray[np.float32], by_new: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return about what rows score on the new side's scale ``(s + t,)``, by their cosines with `Asked.plain` on either side."""
+        slope = self._background.stretch * new.spread / old.spread
+        start = new.mean - old.mean * slope
+        found = np.concatenate((by_old, by_new))
+        first, rest = found[: len(by_old)], found[len(by_old) :]
+        first *= old.gain * slope
+        first += old.start * slope + start
+        rest *= new.gain
+        rest += new.start
+        return found
 
     def scores(
         self, old: Asked, new: Asked, old_rows: Halves, new_rows: Halves | None

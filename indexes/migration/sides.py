@@ -55,14 +55,14 @@ class OldSide:
         searched = self._limited or self._generation
         return searched.search(queries, k=k, keep=keep, dim=dim, exact=exact, shortlist=shortlist, **options)
 
-    def candidates(self, queries: Vectors, *, k: int, depth: int) -> Ids:
+    def candidates(self, queries: Vectors, *, k: int, depth: int) -> Neighbors:
         """Return rows to compare with each query: among them all but few of its best ``depth``, and most of its best ``k``.
 
         Args:
             queries: ``(q, d)`` float32 C-contiguous unit rows.
             k, depth: as of `Generation.search`.
         Returns:
-            ids ``(q, s)`` in any order, padded with -1 at the end.
+            ids ``(q, s)``, best first, padded with -1 at the end, and their cosines: exact, or by codes as `Generation.candidates` has them.
         """
         if self._few is not None:
             return self._few.candidates(queries, k=depth)
@@ -149,7 +149,7 @@ class NewSide:
             found = self._narrow.search(queries, dim=dim, shortlist=unmeasured(k), k=k, keep=flags)
         return _named(found, self._ids)
 
-    def candidates(self, queries: Vectors, *, k: int, depth: int) -> Ids:
+    def candidates(self, queries: Vectors, *, k: int, depth: int) -> Neighbors:
         """Return rows to compare with each query as `OldSide.candidates` does, by their places among the new rows."""
         if self._few is not None:
             return self._few.candidates(queries, k=k)
@@ -157,7 +157,7 @@ class NewSide:
             with suppress(StoreCorrupt):  # the index is a shortcut, and the next backfill makes it anew
                 return _candidates(self._limited or self._staged, queries, k=k, depth=depth)
         keep = self._answers[: len(self._rows)]
-        return flat.exact(self._rows, queries, k=k, keep=None if keep.all() else keep).ids
+        return flat.exact(self._rows, queries, k=k, keep=None if keep.all() else keep)
 
     def close(self) -> None:
         """Release the files."""
@@ -178,10 +178,10 @@ def _staged(directory: Path, *, count: int, space: Space) -> Generation | None:
         return None
 
 
-def _candidates(generation: Generation, queries: Vectors, *, k: int, depth: int) -> Ids:
+def _candidates(generation: Generation, queries: Vectors, *, k: int, depth: int) -> Neighbors:
     """Return rows of a generation to compare with each query, ``(q, s)``, padded with -1 at the end."""
     found = generation.candidates(queries, k=k, depth=depth)
-    return generation.search(queries, k=k, depth=depth).ids if found is None else found
+    return generation.search(queries, k=k, depth=depth) if found is None else found
 
 
 def _named(found: Neighbors, ids: Ids) -> Neighbors:

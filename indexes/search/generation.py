@@ -424,15 +424,15 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             queries = np.ascontiguousarray(queries, dtype=np.float32)
             return self._inverted().codes(queries, k=k, nprobe=nprobe, live=self.live)
 
-    def candidates(self, queries: Vectors, *, k: int, depth: int) -> Ids | None:
+    def candidates(self, queries: Vectors, *, k: int, depth: int) -> Neighbors | None:
         """Return the live rows that `search` would compare at full width, by their codes alone.
 
         Args:
             queries: ``(q, d)`` float32 C-contiguous unit rows.
             k, depth: as of `search`.
         Returns:
-            ids ``(q, s)`` in no order that means anything, padded with -1 at the end; None where `search` does not go by codes
-            alone: rows wait beside the index, or there is none, or it is on a card or cannot leave tombstones out.
+            ids ``(q, s)``, best first by their codes, padded with -1 at the end, and the cosines that the codes estimate (-inf where
+            they do not); None where `search` does not go by codes alone: rows wait beside the index, or there is none, or it is on a card or cannot leave tombstones out.
         Raises:
             StoreClosed: the generation is closed.
         """
@@ -443,7 +443,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             propose = self._proposing[wanted]
             return None if propose is None else propose(queries)
 
-    def _proposer(self, k: int, depth: int) -> Callable[[Vectors], Ids] | None:
+    def _proposer(self, k: int, depth: int) -> Callable[[Vectors], Neighbors] | None:
         """Return what `candidates` does for every query alike, None where it does nothing."""
         from indexes.search.searchers import InvertedSearcher
 

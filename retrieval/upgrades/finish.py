@@ -44,7 +44,7 @@ def finish_one(directory: Path) -> Mapping[str, Any]:
         if manifest.reencoding:
             raise OptionError(f"the old vectors are in use: {under_way(entry)}")
         if not entry.pop("previous", None):
-            raise OptionError(f"{directory}: no old vectors are kept")
+            raise OptionError(f"{directory}: no old vectors are kept, so nothing is left to finish")
         with VectorStore.open(
             store_path(directory, manifest), dim=manifest.space.dim, count=manifest.count
         ) as store:

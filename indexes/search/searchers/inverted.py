@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from indexes.engine import Probes
     from indexes.generation import Inverted
     from indexes.search import ServingCard
-    from indexes.vectors import Bitmap, Halves, Ids, Vectors
+    from indexes.vectors import Bitmap, Halves, Vectors
 
 _KNOWN = 256  # kinds of searches whose parameters are remembered
 _OVER = 32  # times the rows wanted that are found at most, where an index cannot leave tombstones out
@@ -93,8 +93,8 @@ class InvertedSearcher:
         nprobe, shortlist = self.parameters(wanted)
         return card.search(self.stage.index, queries, k=wanted.k, nprobe=nprobe, shortlist=shortlist)
 
-    def proposer(self, wanted: Wanted) -> Callable[[Vectors], Ids] | None:
-        """Return what finds the rows that `search` compares at full width, ``(q, s)``, padded with -1; no filter is the caller's.
+    def proposer(self, wanted: Wanted) -> Callable[[Vectors], Neighbors] | None:
+        """Return what finds the rows that `search` compares at full width, as `Refined.proposals`; no filter is the caller's.
 
         None where the index cannot leave tombstones out.
         """
@@ -104,7 +104,7 @@ class InvertedSearcher:
                 return None
             selector = self._without_dead(wanted.allowed)[1]
         nprobe, shortlist = self.parameters(wanted)
-        return partial(stage.candidates, count=shortlist, nprobe=nprobe, selector=selector)
+        return partial(stage.proposals, count=shortlist, nprobe=nprobe, selector=selector)
 
     def _living(
         self, queries: Vectors, wanted: Wanted, *, nprobe: int | None, shortlist: int, kept: int

@@ -70,7 +70,7 @@ def finish_shards(directory: Path) -> Mapping[str, Any]:
         require_no_upgrade(before, what="the old vectors are in use")
         entry = dict(before.upgrade or {})
         if not entry.pop("previous", None):
-            raise OptionError(f"{directory}: no old vectors are kept")
+            raise OptionError(f"{directory}: no old vectors are kept, so nothing is left to finish")
         for shard in before.shards:
             upgrades = read_manifest(directory / shard.name).upgrades
             if upgrades and upgrades[-1].get("previous"):  # else an interrupted call has done it

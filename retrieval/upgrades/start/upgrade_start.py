@@ -296,10 +296,12 @@ def _decide(
     progress: OnProgress | None,
 ) -> UpgradeReport:
     """Choose a plan and, if it may be, record it; ``added``: ids that the old encoder has not seen."""
+    # An old encoder that was given as an object could not answer any query later.
+    asks_with_both = work.manifest.encoder is not None
     wanted = [
         (way, result)
         for way, result in zip(found.ways, found.measured, strict=True)
-        if method in ("auto", way.method)
+        if method == way.method or (method == "auto" and (way.alpha is None or asks_with_both))
     ]
     old_finds, new_finds, asked = compare_encoders(found.questions)
     # A map to a worse encoder would win for a while, and lose with every image that is encoded again.
@@ -309,7 +311,11 @@ def _decide(
         and (force or new_finds > old_finds)
         and not work.manifest.migrating  # the old encoder would answer alone again
     )
-    compatible = [pair for pair in zip(found.ways, found.measured, strict=True) if pair[1].compatible]
+    compatible = [
+        (way, result)
+        for way, result in zip(found.ways, found.measured, strict=True)
+        if result.compatible and (way.alpha is None or asks_with_both)
+    ]
     candidates = allowed or (wanted if force else [])
     shown = candidates or compatible
     best = best_of(shown)[1] if shown else None

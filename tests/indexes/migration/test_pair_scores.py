@@ -122,3 +122,28 @@ def test_damaged_rows_score_nan_and_the_others_as_without_them(background, value
     for own, expected in zip(found, sound, strict=True):
         expected[[3, 10]] = np.nan
         np.testing.assert_allclose(own, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.3])
+def test_estimates_by_plain_cosines_order_rows_as_their_scores_do(stretch):
+    draws = np.random.default_rng(0)
+    centres = draws.standard_normal((100, 64))
+    of = draws.integers(0, 100, 3000)
+    old, new = (
+        unit_rows(centres[of] @ turn + 0.5 * draws.standard_normal((3000, d)) * np.sqrt(64 / d) + shift)
+        for d, turn, shift in ((64, np.eye(64), 0.3), (96, draws.standard_normal((64, 96)) / 8, 0.5))
+    )
+    background = replace(Background.of(old[:1000], new[:1000], moved=True), stretch=stretch)
+    pair = PairScores(background)
+    kept = []
+    for number in range(2900, 3000):
+        one = pair.ask(old[number], new[number])
+        rows_old, rows_new = old[:1000], new[1000:2000]
+        plain = (one[0].plain @ rows_old.T)[0], (one[1].plain @ rows_new.T)[0]
+        estimates = pair.estimates(*one, *plain)
+        scores, _ = pair.scores(*one, rows_old.astype(np.float16), rows_new.astype(np.float16))
+        most = np.argsort(-scores)[:10]
+        kept.append(np.isin(most, np.argsort(-estimates)[:16]).mean())
+        near = (scores > 0.3) & (scores < 0.85)  # beyond, scores rise to 1
+        assert np.abs(estimates - scores)[near].mean() < 0.08
+    assert np.mean(kept) > 0.95

@@ -183,6 +183,6 @@ def test_wide_rows_get_codes_without_a_rotation_and_keep_their_lists_as_they_gro
     side = NewSide.open(tmp_path, mapped, np.arange(1_000), space=space)
     queries = rows(20, 40, seed=7)
     truth = nearest(mapped, queries, np.ones(1_000, dtype=bool))
-    places = side.candidates(queries, k=20, depth=10)
+    places = side.candidates(queries, k=20, depth=10).ids
     assert np.mean([np.isin(a, b).mean() for a, b in zip(truth, places, strict=True)]) >= 0.9  # usual: 0.98
     side.close()

@@ -212,17 +212,12 @@ def _begin(
             why = "as all shards change together"  # a collection that is one takes the map
         if options.get("method") == "reencode":
             why = "as you asked"
-        session.note(
-            f"{report.old} answers until the last image is encoded again, {why}; encode them with: retrieve upgrade backfill all"
-        )
+        session.note(f"{report.old} answers until the last image is encoded again, {why}; {_next(report)}")
         return 0
     if report.recorded:
         forced = "" if report.compatible else ", although it is not compatible"
         both = _both(report) if report.method == "slerp" else ""
-        session.note(
-            f"queries use {report.new} from now on ({report.method}){forced}; {both}encode the gallery again with: "
-            "retrieve upgrade backfill all"
-        )
+        session.note(f"queries use {report.new} from now on ({report.method}){forced}; {both}{_next(report)}")
         return 0
     if report.plan != "none":
         session.note("nothing was recorded (--dry-run)")
@@ -235,6 +230,13 @@ def _begin(
         "changed: leave --method away, or insist with --force"
     )
     return 1
+
+
+def _next(report: UpgradeReport) -> str:
+    """Say what leads to the end of an upgrade."""
+    if report.costs["images"] == 0:
+        return "all images are encoded, and this switches over: retrieve upgrade backfill all"
+    return "encode the gallery again with: retrieve upgrade backfill all"
 
 
 def _both(report: UpgradeReport) -> str:
