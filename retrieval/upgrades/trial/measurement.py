@@ -234,7 +234,7 @@ def background_of(way: Fitted, select: Probe, *, old: Vectors, new: Vectors) -> 
 
 
 def backfill_curve(way: Fitted, probe: Probe, background: Background) -> dict[str, Any]:
-    """Measure quality against the share re-encoded, in random order.
+    """Measure quality against the share re-encoded, in random order; at the end the collection has switched over.
 
     Args:
         way: the chosen map.
@@ -248,10 +248,11 @@ def backfill_curve(way: Fitted, probe: Probe, background: Background) -> dict[st
     shares = np.linspace(0, 1, POINTS)
     mixed = np.random.default_rng(0).permutation(len(probe.gallery_old))
     heights = []
-    for share in shares:
+    for share in shares[:-1]:
         renewed = np.zeros(len(mixed), dtype=np.bool_)
         renewed[mixed[: round(share * len(mixed))]] = True
         heights.append(_height(np.where(renewed, new_scores, old_scores), probe))
+    heights.append(_height(probe.new @ probe.gallery_new.T, probe))
     return {
         "share": [round(float(share), 4) for share in shares],
         "random": [round(height, 6) for height in heights],

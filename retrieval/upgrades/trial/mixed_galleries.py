@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 _SHARES = (0.2, 0.5, 0.8)  # encoded again
 _LEAST = 1e-9
 _STRETCHES = (0.85, 1.15, 1.3, 1.5)
-_WEIGHTS = (0.25, 1.0)  # of the old side's score of rows that both encoders have seen
-_WEIGHT = 0.5  # of it, where none of these finds clearly more
+_WEIGHTS = (0.25, 0.5, 1.0)
+"""Of the old side's score of rows that both encoders have seen. Unless another one finds clearly more, it is 1 where the old encoder
+finds nearly as much as the new one, else 0.5."""
+_NEARLY = 0.8
 _BEYOND = 2.0
 """Standard errors by which a stretch must find more than none: few queries choose, and between like encoders a wrong one lets one
 side of a mixed gallery crowd out the other."""
@@ -45,6 +47,11 @@ class MixedGalleries:
         side = self._moved.new
         asked = side.asked(select.new, moved=True)
         self._new = side.scores(asked, select.gallery_new), side.level(asked)
+        by_old, by_new = (
+            select.worth(queries @ gallery.T)
+            for queries, gallery in ((select.old, select.gallery_old), (select.new, select.gallery_new))
+        )
+        self._weight = 1.0 if by_old >= _NEARLY * by_new else 0.5
 
     def worth(self, mapped: Vectors) -> float:
         """Return what mapped queries ``(q, d_old)`` count for in the mean over the galleries."""
@@ -79,7 +86,7 @@ class MixedGalleries:
             asked = option.old.asked(mapped, moved=option.moved)
             return self._select.worth(option.old.scores(asked, self._select.gallery_old))
 
-        weight = _WEIGHT if self._by_both else 0.0
+        weight = self._weight if self._by_both else 0.0
         usual = replace(self._moved, old_weight=weight)
         return max((usual, replace(usual, moved=False)), key=alone)
 

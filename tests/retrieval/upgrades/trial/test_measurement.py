@@ -12,7 +12,7 @@ from indexes.vectors.arrays import unit_rows
 from indexes.vectors.space import Space
 from indexes.vectors.transforms import Transform
 from retrieval.collection import Fitted
-from retrieval.upgrades.trial.measurement import background_of, measure
+from retrieval.upgrades.trial.measurement import backfill_curve, background_of, measure
 from retrieval.upgrades.trial.sample import Others
 
 DIM, COUNT = 32, 600
@@ -115,3 +115,14 @@ def test_both_encoders_are_judged_with_the_rows_that_the_sample_has_encoded():
 
     assert found.new_old > found.old_old
     assert found.compatible
+
+
+def test_the_curve_ends_after_the_switch():
+    draws = np.random.default_rng(0)
+    probe = probe_of(draws, np.eye(DIM), queries=40, noise=0.4)
+    background = background_of(way_of(np.eye(DIM)), probe, old=probe.gallery_old, new=probe.gallery_new)
+
+    curve = backfill_curve(way_of(np.eye(DIM)), probe, background)
+
+    assert len(curve["share"]) == len(curve["random"])
+    assert curve["random"][-1] == pytest.approx(probe.right(probe.new, probe.gallery_new).mean(), abs=1e-6)
