@@ -184,9 +184,9 @@ class Refined:
             inner = ivf.parameters(self._inner, nprobe=nprobe, selector=selector, shortlist=shortlist)
             params = self._around(ivf.around(self.index, inner), wanted, shortlist)
         inner.sel = selector
-        found = self._searched(queries, wanted, nprobe, shortlist, params)
+        answer = self._searched(queries, wanted, nprobe, shortlist, params)
         idle.append((params, inner))
-        return found
+        return answer
 
     def _around(self, inner: Any, wanted: int, shortlist: int) -> Any:
         factor = (max(shortlist, wanted) + 0.5) / wanted

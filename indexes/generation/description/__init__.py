@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     )
     from indexes.generation.description.recent import Recent as Recent
     from indexes.generation.description.shards import (
-        SHARDS as SHARDS,
         SHIFT as SHIFT,
         Shard as Shard,
         Shards as Shards,
@@ -54,5 +53,6 @@ if TYPE_CHECKING:
         free_number as free_number,
         source_of_type as source_of_type,
     )
+    from indexes.layout import SHARDS as SHARDS
 
 lazy(__name__)

@@ -58,6 +58,7 @@ class Opened:
         views: OpenViews | None = None,
     ) -> None:
         """Take over what `open_newest` opened; call that."""
+        self._names: Names | None
         named = None if before is None else before._names  # noqa: SLF001 - one of its own
         self._names = None if named is None else named.followed_by(manifest, store)
         self.directory, self.manifest = directory, manifest
