@@ -347,6 +347,19 @@ def test_partial_answers_say_what_was_not_searched(own):
     assert [list(one.missing) for one in batch] == [["shard-00001"], ["shard-00001"]]
 
 
+def test_info_says_which_shard_is_missing_and_what_is_still_there(own):
+    index = own[1]
+    (index / "shard-00001").rename(index.parent / "away")
+    told = retrieve("info", "--index", index, cwd=index.parent)
+
+    assert told.returncode == 0, told.stderr
+    assert [("missing" in line) for line in told.stdout.splitlines() if "shard-0000" in line] == [
+        False,
+        True,
+        False,
+    ]
+
+
 def test_nothing_is_missing_from_a_whole_collection_that_may_be_partial(kept):
     with opened(kept[1], allow_partial=True) as many:
         assert many.search("red", names="off").missing == ()
@@ -474,7 +487,8 @@ class Counted(FakeEncoder):
         return super().encode_pixels(batch)
 
 
-def test_a_killed_build_goes_on_and_encodes_no_committed_shard_again(tmp_path):
+@pytest.mark.parametrize("shards", [3, None])
+def test_a_killed_build_goes_on_and_encodes_no_committed_shard_again(tmp_path, shards):
     root = fill(tmp_path / "photos", folders=3, each=8)
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, root, tmp_path / "many"],
@@ -485,7 +499,9 @@ def test_a_killed_build_goes_on_and_encodes_no_committed_shard_again(tmp_path):
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     counted = Counted()
-    report = retrieval.build_index(root, index=tmp_path / "many", encoder=counted, shards=3, progress=False)
+    report = retrieval.build_index(
+        root, index=tmp_path / "many", encoder=counted, shards=shards, progress=False
+    )
     build(root, tmp_path / "whole", shards=3)
     with opened(tmp_path / "many") as many, opened(tmp_path / "whole") as whole:
         assert sorted(many.keys()) == sorted(whole.keys())
