@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 from retrieval.cli.frame import interrupts
 
@@ -11,7 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OBJECTS = 50_000
-"""Objects made between two searches for garbage: Python's own 700 let a query search 80 times among modules, which are none."""
+"""Objects that one query makes between two searches for garbage: with Python's own 700 it searches 80 times among modules, which are none.
+
+Other commands live longer, and read pictures: what an error leaves of a large one must not wait for so many objects.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         interrupts.leave_at_once()
-        gc.set_threshold(_OBJECTS)
+        if sys.argv[1:2] == ["query"]:
+            gc.set_threshold(_OBJECTS)
     from retrieval.cli.outcome import run
 
     try:

@@ -276,3 +276,12 @@ def test_old_names_of_options_still_work_and_are_not_shown(photos, run) -> None:
     ):
         assert run(*asked, *old) == run(*asked, *new)
         assert old[0] not in run("query", "--help")[1].decode().split()
+
+
+@pytest.mark.parametrize(("words", "expected"), [(["query", "--help"], 50_000), (["encoders"], 700)])
+def test_only_a_query_searches_for_garbage_less_often(words: list[str], expected: int) -> None:
+    """What an error leaves of a large picture must not wait in a server or a build."""
+    code = f"import gc, sys; sys.argv = ['retrieve', *{words!r}]; from retrieval.cli import main\nmain()\nprint(gc.get_threshold()[0])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == str(expected)
