@@ -1,12 +1,15 @@
 """Write the golden collections of the present format into ``tests/golden``; run once for every new format.
 
     python -m tools.make_golden
+    python -m tools.make_golden --probes nano@2
 
-A golden collection is never written again: what was released must open for ever.
+A golden collection is never written again: what was released must open for ever. ``--probes`` records instead what a version of nano gives, which may
+change until it is released.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import tempfile
@@ -24,6 +27,7 @@ from indexes.generation.manifest import FORMAT
 from indexes.store import NewRow, VectorStore, WriterLock
 from indexes.vectors.arrays import unit_rows
 from retrieval.collection.rows import derived_files
+from retrieval.encoders import load_encoder, vectors_of_probes
 from retrieval.testing import FakeEncoder
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
@@ -125,8 +129,24 @@ def describe(home: Path) -> dict[str, object]:
         return answers
 
 
+def record_probes(model: str) -> None:
+    """Write what the probes get by a version of nano."""
+    encoder, path = load_encoder(model, device="cpu"), GOLDEN / "nano.json"
+    known = json.loads(path.read_text(encoding="utf-8"))
+    known[model] = {"space": encoder.space.to_json(), "probes": vectors_of_probes(encoder)}
+    path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
-    """Write the golden collection of this format, unless there is one."""
+    """Write the golden collection of this format, unless there is one; or what a version of nano gives."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--probes", metavar="MODEL", help="a version of nano that is not released")
+    given = parser.parse_args()
+    if given.probes:
+        record_probes(given.probes)
+        return
     target = GOLDEN / f"format-{FORMAT}"
     if target.exists():
         raise SystemExit(f"{target} exists; a golden collection is never written again")

@@ -274,7 +274,7 @@ def test_maps_of_images_and_words_are_read_as_they_were_written(shipped):
 
 def alone(nearest=0.68, copies=0.88, captions=0.39):
     return {
-        "nearest_mean": nearest, "nearest": {"a": nearest}, "copies": {"flip": copies, "mean": copies}, "names": 0.6, "scene_names": 0.5, "phrases": {"count": {"precision_5": 0.25, "queries": 9, "chance": 0.1}},
+        "nearest_mean": nearest, "nearest": {"a": nearest}, "copies": {"flip": copies, "mean": copies}, "names": 0.6, "scene_names": 0.5, "phrases": {sort: {"precision_5": 0.25, "queries": 9, "chance": 0.1} for sort in ("count", "colour", "two things", "type")},
         "spelling": {"typo": {"precision_5": 0.35, "right_word": 0.75, "queries": 8}},
         "captions": {"recall_1": 0.1, "recall_10": captions}, "flickr": {"recall_1": 0.03, "recall_10": 0.2},
         "attacks": {"meme": 0.7, "mean": 0.7}, "retyped": {"right": 0.3, "image_alone": 0.2}, "shared_things": {"shared": 0.5, "chance": 0.2},
@@ -337,7 +337,10 @@ def test_the_card_tells_what_was_measured():
     assert "| meme | 0.700 | 0.700 |" in found
     assert "| photograph and words for a type, first is right | 0.300 | 0.300 |" in found
     assert "| crops | 0.700 | 0.720 | 0.800 | +0.010 to +0.030 |" in found
-    assert found in card(found, samples=1000, photographs=5)
+    text = card(found, alone(captions=0.5), samples=1000, photographs=5, kinds=854)
+    assert found in text
+    assert "trained further on 1,000 samples" in text
+    assert "with a new head" in card(found, alone(), samples=0, photographs=5, kinds=854)
 
 
 def test_sentences_are_ranked_among_photographs_of_their_collection():

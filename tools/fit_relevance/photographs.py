@@ -53,7 +53,7 @@ def gather(data: Path, encoder: NanoEncoder, work: Path | None) -> Photographs:
     photos = list_photos(data)
     chosen = _background(photos)
     held = [i for i, photo in enumerate(photos) if photo.split != "train"]
-    kept = None if work is None else work / f"{encoder.space.fingerprint[:12]}.npz"
+    kept = None if work is None else _kept(work, encoder)
     if kept is not None and kept.exists():
         with np.load(kept) as arrays:
             vectors, background = arrays["held"], arrays["background"]
@@ -71,6 +71,29 @@ def gather(data: Path, encoder: NanoEncoder, work: Path | None) -> Photographs:
         background=np.asarray(background, dtype=np.float32),
         background_sets=np.array([photos[i].group for i in chosen]),
     )
+
+
+def keep_vectors(
+    work: Path,
+    encoder: NanoEncoder,
+    photos: list[Photo],
+    pixels: NDArray[np.uint8],
+    held: NDArray[np.float32],
+) -> None:
+    """Keep for `gather` what is known already of decoded photographs.
+
+    Args:
+        pixels: ``(n, s, s, 3)`` of all ``photos``, squashed as the encoder does.
+        held: ``(m, d)`` vectors of those that nano was not trained on, in order.
+    """
+    kept = _kept(work, encoder)
+    if not kept.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, held=held, background=embed_images(encoder, pixels[_background(photos)]))
+
+
+def _kept(work: Path, encoder: NanoEncoder) -> Path:
+    return work / f"{encoder.space.fingerprint[:12]}.npz"
 
 
 def _background(photos: list[Photo]) -> list[int]:

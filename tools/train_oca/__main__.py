@@ -39,7 +39,9 @@ import torch
 
 from benchmarks.frame import save, watch
 from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
+from retrieval.encoders.families.nano_text import KINDS, map_tensors
 from retrieval.encoders.families.nano_torch import folded_tower
+from tools.fit_relevance.photographs import keep_vectors
 from tools.train_nano.export import save_tensors
 from tools.train_nano.inputs.data import list_photos
 from tools.train_nano.words.vocabulary import write_vocabulary
@@ -203,6 +205,7 @@ def run_measure(given: argparse.Namespace) -> int:
                 kept.write_bytes(pickle.dumps(measure.answer(exam, given.data, pixels, encoder)))
             found = pickle.loads(kept.read_bytes())  # noqa: S301 - this tool's own
             answers[name] = measure.reworded(exam, found, encoder)
+    keep_vectors(given.work / "relevance", encoders["nano@2"], photos, pixels, answers["nano@2"].gallery)
     widths = {
         f"{name} {dim}": measure.alone(exam, answers[name], dim=dim)
         for name, encoder in encoders.items()
@@ -222,7 +225,11 @@ def run_measure(given: argparse.Namespace) -> int:
     against += probes_changed(encoders["nano@2"], open_nano("2", threads=1))
     found = table(widths, between, kept)
     samples, trained = last_tower(given.work)[1], sum(photo.split == "train" for photo in photos)
-    (folder / "card.md").write_text(card(found, samples=samples, photographs=trained), encoding="utf-8")
+    listed = map_tensors(folder / "text.safetensors").get(KINDS)
+    kinds = 0 if listed is None else listed.tobytes().count(b"\n") + 1
+    newest = next(value for name, value in widths.items() if "@2" in name)
+    text = card(found, newest, samples=samples, photographs=trained, kinds=kinds)
+    (folder / "card.md").write_text(text, encoding="utf-8")
     print(found, *against, sep="\n")
     save(
         "nano-2_compatible", load=load, samples=samples, shipped=bool(given.ship and not against),
