@@ -193,6 +193,9 @@ def card(measured: str, found: dict[str, Any], *, samples: int, photographs: int
     sorts, said, denied = found["phrases"], found["spelling"], found["denied"]
     least = max(sorts[sort]["precision_5"] for sort in ("count", "colour", "two things"))
     misspelt, typo = (said.get(how, said["typo"]) for how in ("common", "typo"))
+    real = f"; real ones: {sorts['real type']['precision_5']:.2f}" if "real type" in sorts else ""
+    further = "Further training aims at what MobileNetV2 and EfficientNet-Lite2 see, whitened and placed in that space. "
+    further = further if samples else ""
     tower = (
         f"The image tower of nano@1 trained further on {samples:,} samples"
         if samples
@@ -205,7 +208,7 @@ def card(measured: str, found: dict[str, Any], *, samples: int, photographs: int
 are trained and may be used alone. Licence as nano@1's (Apache-2.0); no photograph is shipped.
 
 Its target joins nano@1's vector of the unaltered photograph with what MobileNetV2 sees and what CLIP's words say of it, turned to their
-principal axes, the widest first. {"Further training aims at what MobileNetV2 and EfficientNet-Lite2 see, whitened and placed in that space. " if samples else ""}Trained on {photographs:,} photographs and 36,843 sentences, by `python -m tools.train_oca`;
+principal axes, the widest first. {further}Trained on {photographs:,} photographs and 36,843 sentences, by `python -m tools.train_oca`;
 what each photograph collection is and what its licence says stands in nano@1's card, and the new ones' in the data's own list: sports,
 animals, flowers, weather, streets (none stated or research use), BSDS500 (research use), Flickr8k (research use), MS-COCO and food photographs
 (assorted CC). {kinds} words for kinds (fish, vehicle, big cat) are not the text tower's: by WordNet they lie where their members' names and
@@ -214,7 +217,7 @@ photographs lie.
 What does not work:
 
 - Counts, colours and two things: of the first five at most {least:.2f} are right. Who does what to whom is not understood.
-- Made types of photograph (grey, at night, blurred): {sorts["type"]["precision_5"]:.2f} of the first five are right{f"; real ones: {sorts["real type"]["precision_5"]:.2f}" if "real type" in sorts else ""}.
+- Made types of photograph (grey, at night, blurred): {sorts["type"]["precision_5"]:.2f} of the first five are right{real}.
 - A name that people misspell finds {misspelt["precision_5"]:.2f} in the first five, one with a letter wrong {typo["precision_5"]:.2f};
   the right words find {misspelt["right_word"]:.2f} and {typo["right_word"]:.2f}.
   Searches read a misspelt word as the one that was clearly meant; without that it finds about half of what the right word finds.
