@@ -6,14 +6,14 @@ import os
 import threading
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from retrieval.distributed.worker_process import END_SECONDS, WorkerProcess
 from retrieval.errors import WorkerLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class _Asked:
@@ -26,9 +26,10 @@ class _Asked:
         self._error: BaseException | None = None
 
     def put(self, value: Any = None, error: BaseException | None = None) -> None:
-        """Give the answer, or what was raised."""
-        self._value, self._error = value, error
-        self.is_done = True
+        """Give the answer, or what was raised; the first one counts."""
+        if not self.is_done:
+            self._value, self._error = value, error
+            self.is_done = True
 
     def get(self, timeout: float | None = None) -> Any:
         """Wait for it."""
@@ -78,9 +79,10 @@ class LocalActor:
             if self._is_closed:
                 asked.put(error=WorkerLost("the process of this object was closed"))
             else:
-                self._calls.append(asked)
-                if len(self._calls) == 1:
-                    self._send_first()
+                with self._whole():
+                    self._calls.append(asked)
+                    if len(self._calls) == 1:
+                        self._send_first()
         return asked
 
     def _send_first(self) -> None:
@@ -117,15 +119,26 @@ class LocalActor:
     def _read(self, timeout: float | None) -> None:
         """Read the answer to the call that was sent, and send the next one; the caller holds ``_reading``."""
         value, error = None, None
+        with suppress(WorkerLost):  # which `receive` says, too
+            self._worker.wait(timeout)  # an interrupt leaves everything as it was
+        with self._whole():
+            try:
+                value, error = self._worker.receive()
+            except Exception as raised:  # noqa: BLE001 - whoever waits for the answer gets it
+                error = raised
+            with self._changing:
+                self._calls[0].put(value, error)
+                self._calls.popleft()
+                self._send_first()
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """End the process if the block is interrupted: nobody would know which answer belongs to which call."""
         try:
-            value, error = self._worker.receive(timeout)
-        except TimeoutError:
+            yield
+        except BaseException:
+            self._worker.end()
             raise
-        except Exception as raised:  # noqa: BLE001 - whoever waits for the answer gets it
-            error = raised
-        with self._changing:
-            self._calls.popleft().put(value, error)
-            self._send_first()
 
     def ask(self, method: str, /, *args: Any, **options: Any) -> _Asked:
         """Call a method."""

@@ -66,18 +66,28 @@ class WorkerProcess:
         with self._whole_message():
             pipe.send_bytes(data)
 
-    def receive(self, timeout: float | None = None) -> tuple[Any, BaseException | None]:
-        """Wait for the answer to what was sent; return it, or what was raised.
+    def wait(self, timeout: float | None) -> None:
+        """Wait until the answer to what was sent is there, or the process has died.
 
         Raises:
-            TimeoutError: it is not there in time, and may come later.
-            WorkerLost: the process has died over it.
+            TimeoutError: neither has happened in time.
+            WorkerLost: the process had ended before.
         """
         pipe = self._pipe
         if pipe is None:
             raise WorkerLost(self._ended or "the process was closed")
         if timeout is not None and not pipe.poll(timeout):
             raise TimeoutError
+
+    def receive(self) -> tuple[Any, BaseException | None]:
+        """Return the answer to what was sent, or what was raised; waits for it.
+
+        Raises:
+            WorkerLost: the process has died over it.
+        """
+        pipe = self._pipe
+        if pipe is None:
+            raise WorkerLost(self._ended or "the process was closed")
         with self._whole_message():
             data = pipe.recv_bytes()
         answer: tuple[Any, BaseException | None] = ForkingPickler.loads(data)
@@ -88,17 +98,25 @@ class WorkerProcess:
         """Raise `WorkerLost` where the process has ended; end it where a message is left in the middle, as by Ctrl-C."""
         try:
             yield
-        except BaseException as error:
-            ended = f"process {self.pid} has ended before it answered; what it committed is kept"
-            if not self._restarts:
-                self._ended = ended
-            if not isinstance(error, EOFError | OSError):
-                if self._process is not None:
-                    self._process.kill()
-                self._forget()
-                raise
-            self._forget()
-            raise WorkerLost(ended) from error
+        except (EOFError, OSError) as error:
+            raise WorkerLost(self._lost()) from error
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """End the process at once, whatever it is at."""
+        if self._process is not None:
+            self._process.kill()
+        self._lost()
+
+    def _lost(self) -> str:
+        """Forget the process, and return what to say of it."""
+        ended = f"process {self.pid} has ended before it answered; what it committed is kept"
+        if not self._restarts:
+            self._ended = self._ended or ended
+        self._forget()
+        return ended
 
     def start(self) -> None:
         """Start the process."""

@@ -21,11 +21,12 @@ from retrieval.collection.sharded.rows import (
 )
 from retrieval.display import progress_shown
 from retrieval.distributed import check_cluster, open_cluster, require_alike, run_jobs
-from retrieval.encoders import encode_phrases, load_encoder, require_device
+from retrieval.encoders import canonical_spec, encode_phrases, load_encoder, require_device
 from retrieval.errors import OptionError
 from retrieval.ingestion import choose_sources
+from retrieval.ingestion.sharded.build_ledger import LEDGER, Begun, read_ledger
 from retrieval.ingestion.sharded.jobs import ShardJob, build_shard
-from retrieval.ingestion.sharded.source_listing import LEDGER, ListedSource, list_source
+from retrieval.ingestion.sharded.source_listing import ListedSource, list_source
 from retrieval.location import record_path, record_root, require_whole
 from retrieval.progress import telling
 from retrieval.sources import (
@@ -84,13 +85,15 @@ def build_shards(
         if before is not None:
             require_no_upgrade(before, what="shards cannot be built now")
         notes = [] if before is None else restore_manifests(directory, before)
-        known = _known(directory, before)
-        if options["encoder"] is None and known is not None:  # a new shard has none of its own yet
-            options = {**options, "encoder": known.encoder}
-        source, recorded = _source(given, directory, before, known, options)
+        begun = read_ledger(directory)
+        place, known = _known(directory, before, begun)
+        options = {**options, "encoder": _encoder(options["encoder"], known, begun)}
+        source, recorded = _source(given, directory, before, place, known, options)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
+        named = options["encoder"] if isinstance(options["encoder"], str) else None
+        begun = replace(begun, encoder=named)
         listed = list_source(
-            source, recorded, directory, before, shards, shard_rows, watch, prune=options["prune"]
+            source, recorded, directory, before, begun, shards, shard_rows, watch, prune=options["prune"]
         )
         ranges, count = listed.ranges, listed.count
         training = None if before is None else _training(directory, before)
@@ -168,24 +171,51 @@ def _check(
         )
 
 
-def _known(directory: Path, before: Shards | None) -> Manifest | None:
-    """Return what says how the first shard was built, in a build that was killed too; None where nothing does."""
+def _known(directory: Path, before: Shards | None, begun: Begun) -> tuple[Path, Manifest | None]:
+    """Return a shard and what says how it was built, in a build that was killed too: the first that says so; None where none does."""
+    numbers = {shard.number for shard in before.shards} if before is not None else set()
+    for number in sorted(numbers | begun.units.keys()):
+        place = directory / shard_name(number)
+        known = published(place) if place.is_dir() else None
+        if known is not None:
+            return place, known
     first = directory / shard_name(0)
-    known = published(first) if first.is_dir() else None
-    if known is None and before is not None:
-        known = before.shards[0].manifest  # the shard is lost; what it was built from is not
-    return known
+    # The shards are lost; what they were built from is not.
+    return first, None if before is None else before.shards[0].manifest
+
+
+def _encoder(given: Any, known: Manifest | None, begun: Begun) -> Any:
+    """Return the encoder of a build: each shard that begins has the one of the others.
+
+    Raises:
+        OptionError: another one is named than the one that shards have already.
+    """
+    recorded = begun.encoder if known is None else known.encoder
+    if given is None:
+        return recorded
+    if isinstance(given, str) and known is not None and known.encoder not in (None, canonical_spec(given)):
+        raise OptionError(
+            f"this collection holds vectors of {known.encoder}, not of {canonical_spec(given)}; leave `encoder` away, or "
+            "name another place with `index=…`"
+        )
+    return given
 
 
 def _source(
     given: Sequence[Any],
     directory: Path,
     before: Shards | None,
+    first: Path,
     known: Manifest | None,
     options: Mapping[str, Any],
 ) -> tuple[Images, Source]:
-    """Open the source, and say how the whole records it; it is the one that the collection has."""
-    first = directory / shard_name(0)
+    """Open the source, and say how the whole records it; it is the one that the collection has.
+
+    Args:
+        given, directory, before: as `build_shards` has them.
+        first, known: a shard and its manifest.
+        options: of the build.
+    """
     asked = {
         name: value if isinstance(value, str | int | float | bool) else list(value)
         for name in _OF_WALK

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from indexes.files import replace_file, writing
 from retrieval.collection.sharded.rows import SHARD_ROWS
 from retrieval.errors import OptionError, SourceIncomplete
 from retrieval.ingestion import WholeListing
+from retrieval.ingestion.sharded.build_ledger import write_ledger
 from retrieval.ingestion.sharded.hand_keys import HandKeys
 from retrieval.ingestion.sharded.kept_rows import KeptRows
 from retrieval.ingestion.sharded.units import Ranges, UnitCounts, assign
@@ -22,11 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexes.generation import Shards, Source
+    from retrieval.ingestion.sharded.build_ledger import Begun
     from retrieval.progress import OnProgress
     from retrieval.sources import Source as Images
-
-LEDGER: Final = "building.json"
-"""The file, beside `shards.json`, with the units of shards that a build has begun; a build that was killed goes on by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +48,7 @@ def list_source(
     recorded: Source,
     directory: Path,
     before: Shards | None,
+    begun: Begun,
     shards: int | None,
     shard_rows: int | None,
     watch: OnProgress | None,
@@ -64,13 +62,13 @@ def list_source(
         recorded: as the collection records it.
         directory: of the whole.
         before: what is published; None for nothing.
+        begun: of this build; its units are those of one that was killed.
         shards, shard_rows: as `retrieval.build_index` takes them.
         watch: called now and then.
         prune: rows may go unasked, so nobody needs to know how many stay.
     """
-    begun = _begun(directory)
     known = {} if before is None else {shard.number: shard.units for shard in before.shards}
-    known |= begun
+    known |= begun.units
     ranges = Ranges.of(known)
     counts, by_hand, seen = UnitCounts(), HandKeys(directory, before, prune=prune), Seen()
     is_whole = False
@@ -101,10 +99,7 @@ def list_source(
         counts.known[last.number] = max(counts.known.get(last.number, 0), last.manifest.live)
     count = assign(ranges, counts, shards=wanted, shard_rows=limit, is_first=not known)
     units = ranges.units()
-    facts = {str(number): units.get(number, ()) for number in range(count)}
-    path = directory / LEDGER
-    with writing(path):
-        replace_file(path, json.dumps(facts, indent=1).encode())
+    write_ledger(directory, replace(begun, units={number: units.get(number, ()) for number in range(count)}))
     return ListedSource(
         ranges=ranges,
         count=count,
@@ -117,12 +112,3 @@ def _whole(kept: KeptRows | None, by_hand: int, images: int, *, is_whole: bool) 
     """Return what the listing says of the rows of all shards, ``by_hand`` of which no source lists."""
     rows, stay = (0, 0) if kept is None else kept.counted(by_hand=by_hand)
     return WholeListing(rows=rows, stay=stay if is_whole else None, images=images)
-
-
-def _begun(directory: Path) -> dict[int, tuple[tuple[str, str], ...]]:
-    """Return the units that a build which was killed had given to shards."""
-    try:
-        facts = json.loads((directory / LEDGER).read_bytes())
-        return {int(number): tuple((name, first) for name, first in units) for number, units in facts.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}

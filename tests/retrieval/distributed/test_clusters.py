@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from retrieval.distributed import check_cluster, open_cluster, require_alike
+from retrieval.distributed import check_cluster, open_cluster, require_alike, worker_process
 from retrieval.distributed.nodes import node_facts
 from retrieval.errors import OptionError, WorkerLost
 from tests.retrieval.distributed import work
@@ -142,6 +143,44 @@ def test_large_calls_and_answers_of_one_object_may_wait_for_each_other(local):
     answers = [actor.ask("same", bytes(4 << 20)) for _ in range(3)]
 
     assert [len(answer.get(60)) for answer in reversed(answers)] == [4 << 20] * 3
+    actor.close()
+
+
+@pytest.mark.parametrize("at", ["dumps", "loads"])
+def test_an_object_whose_call_was_interrupted_is_lost_at_once(local, monkeypatch, at):
+    actor = local.keep(work.Counter, 0)
+    actor.ask("sleep", 0.1)
+
+    def interrupt(_data):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker_process.ForkingPickler, at, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            actor.ask("add", 1).get(20)
+
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(WorkerLost, match="has ended"):
+            actor.ask("add", 1).get(20)
+    actor.close()
+    assert time.monotonic() - began < 10
+
+
+def test_an_interrupt_while_an_answer_is_waited_for_loses_nothing(local, monkeypatch):
+    actor = local.keep(work.Counter, 0)
+    waiting = actor.ask("add", 1)
+
+    def interrupt(_self, _timeout):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker_process.WorkerProcess, "wait", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            waiting.get(20)
+
+    assert actor.ask("add", 1).get(20) == 2
+    assert waiting.get(20) == 1
     actor.close()
 
 
