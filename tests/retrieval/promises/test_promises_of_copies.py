@@ -5,6 +5,7 @@ Long because a promise is said and held in one place, with the pictures that all
 
 import csv
 import hashlib
+import html.parser
 import io
 import json
 import os
@@ -523,6 +524,46 @@ def test_blank_pages_end_and_are_folded(tmp_path):
 
     assert sets.images == 120
     assert sets.compared <= 120 * 50
+
+
+class Pairs(html.parser.HTMLParser):
+    """Collect the facts of the pairs that a page of review shows."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        facts = dict(attributes).get("data-pair")
+        if facts:
+            self.found.append(json.loads(facts))
+
+
+def test_what_a_person_decided_on_the_page_is_followed(own, tmp_path):
+    first = retrieval.duplicates(own)
+    first.write_page(tmp_path / "review.html")
+    pairs = Pairs((tmp_path / "review.html").read_text()).found
+    assert len(pairs) == len(first) == 4
+    words = ["second-goes", "first-goes", "keep-both", "different"]
+    decided = [{**pair, "decision": word} for pair, word in zip(pairs, words, strict=True)]
+    (tmp_path / "decisions.json").write_text(json.dumps({"format": 1, "decisions": decided}))
+    sets = retrieval.duplicates(own, ignore=tmp_path / "decisions.json")
+    stayed, gone = [one.stays.path for one in first], [one[1].path for one in first]
+
+    assert {image.path for image in sets.going} == {gone[0], stayed[1]}
+    assert not any({stayed[3], gone[3]} <= {image.path for image in one} for one in sets)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"format": 99, "decisions": []}', '{"format": 1, "decisions": [{"decision": "explode"}]}'],
+)
+def test_a_file_that_holds_no_decisions_is_refused_by_name(messy, tmp_path, text):
+    (tmp_path / "decisions.json").write_text(text)
+
+    with pytest.raises(OptionError, match=r"decisions\.json"):
+        retrieval.duplicates(messy, ignore=tmp_path / "decisions.json")
 
 
 @pytest.mark.parametrize(
