@@ -292,7 +292,7 @@ class SearchRun:
 
         picture = query_picture(pictured(query), self.opened, root=self.root)
         checked = checked_hits(answer, picture, opened=self.opened, most=self.verify, k=self.k)
-        if self.opened.views is None or any(hit.verified for hit in checked):
+        if self.opened.views is None or any(hit.relation == "picture" for hit in checked):
             return checked
         return with_parts(
             checked,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.matching.geometry import Placement, corners
+from retrieval.matching.levels import levels_followed
 from retrieval.matching.local_features import Features
 from retrieval.matching.moved_parts import moved_parts
 from retrieval.matching.opencv import opencv
@@ -50,6 +51,7 @@ class Agreement:
             and near and far things that moved apart have one.
         moved: share of tiles that disagree though both show something, of which the one is found beside its place in the other.
         apart: how many tiles were looked for so.
+        followed_levels: ``(27,)`` how far the grey levels of the one follow from those of the other, `LEVELS`.
     """
 
     matrix: NDArray[np.float64]
@@ -67,6 +69,7 @@ class Agreement:
     sway: float
     moved: float
     apart: int
+    followed_levels: NDArray[np.float64]
 
     @property
     def shown(self) -> NDArray[np.float32]:
@@ -128,6 +131,7 @@ def agreement(a: Features, b: Features, placed: Placement) -> Agreement | None:
             return None
     tiles, places = _tiles(cv2, still, warped, mask)
     moved, apart = moved_parts(still, warped, places, tiles["tiles"], tiles["contrast"])
+    levels = levels_followed(still, warped, mask, places, tiles["tiles"], agrees=AGREES)
     area = float(mask.sum())
     share_over = area / max(1.0, over.size * abs(np.linalg.det(matrix[:2, :2])))
     cover = min(1.0, share_over), min(1.0, area / under.size)
@@ -142,6 +146,7 @@ def agreement(a: Features, b: Features, placed: Placement) -> Agreement | None:
         sway=sway,
         moved=moved,
         apart=apart,
+        followed_levels=levels,
         **tiles,
     )
 

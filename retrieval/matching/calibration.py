@@ -47,7 +47,8 @@ class Calibration:
         means, spreads: of each of `SIGNS`.
         networks: whose mean counts.
         knots: ``(k, 2)``: the probability of ``picture`` at which logarithm of its odds.
-        verified: probability from which two pictures are called the same.
+        likely: probability from which two pictures are more likely the same than anything else.
+        verified: probability from which they surely are.
         points: pairs of points, below which nothing is said of scenes and objects.
     """
 
@@ -55,6 +56,7 @@ class Calibration:
     spreads: NDArray[np.float64]
     networks: tuple[Network, ...]
     knots: NDArray[np.float64]
+    likely: float
     verified: float
     points: int
 
@@ -62,7 +64,7 @@ class Calibration:
         """Return the probability that both are the same picture, and what the one is to the other, from their `signs`."""
         outputs = self.outputs(found[None])
         probability = float(np.interp(odds(outputs)[0], self.knots[:, 0], self.knots[:, 1]))
-        if probability >= self.verified:
+        if probability >= self.likely:
             return probability, "picture"
         if agreeing < self.points:
             return probability, "none"
@@ -101,4 +103,10 @@ def from_json(facts: dict[str, Any]) -> Calibration:
         Network(**{name: np.array(value, np.float64) for name, value in one.items()})
         for one in facts["networks"]
     )
-    return Calibration(**arrays, networks=networks, verified=facts["verified"], points=facts["points"])
+    return Calibration(
+        **arrays,
+        networks=networks,
+        likely=facts["likely"],
+        verified=facts["verified"],
+        points=facts["points"],
+    )

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.matching.agreement import AGREES, Agreement
+from retrieval.matching.levels import LEVELS
 
 SIGNS: Final = (
     "share above 0.7", "share above 0.9", "share above 0.97", "third quartile", "median of those above 0.7",
     "cover of the one covered most", "cover of the other", "drift", "tone", "points", "share of points", "tiles", "stretch",
     "share above 0.97 of that above 0.7", "followed", "followed of the share above 0.7", "share 0.5 to 0.9 of that above 0.5",
     "tenth of those above 0.5", "quarter of those above 0.5", "neighbours", "extent", "spread of gains", "tone of all", "clear share above 0.9", "bad neighbours", "clear median",
-    "fine", "quarter of fine", "fine detail", "unequal detail", "sway", "moved", "apart",
+    "fine", "quarter of fine", "fine detail", "unequal detail", "sway", "moved", "apart", *LEVELS,
 )  # fmt: skip
 """What relations are computed from, in the order of a network's inputs."""
 
@@ -23,7 +24,7 @@ _CLEAR: Final = 12.0  # grey levels: the deviation from which a tile is clear
 
 
 def signs(pixels: Agreement, agreeing: int, pairs: int) -> NDArray[np.float64]:
-    """Return `SIGNS` as numbers, ``(33,)``."""
+    """Return `SIGNS` as numbers, ``(60,)``."""
     tiles = np.sort(pixels.shown) if len(pixels.shown) else np.zeros(1, np.float32)
     above = {
         limit: len(tiles) - int(np.searchsorted(tiles, limit, "right")) for limit in (0.5, 0.7, 0.9, 0.97)
@@ -63,6 +64,7 @@ def signs(pixels: Agreement, agreeing: int, pairs: int) -> NDArray[np.float64]:
             pixels.sway,
             pixels.moved,
             np.log1p(pixels.apart),
+            *pixels.followed_levels,
         ]
     )
 

@@ -151,7 +151,8 @@ def likely_text(likely: int | None, shown: int) -> str:
 
 def relation_text(hit: HitLike) -> str:
     """Say what a comparison with the picture that was asked with has found; nothing where it found nothing."""
-    return RELATIONS.get(hit.relation or "none", "")
+    found = RELATIONS.get(hit.relation or "none", "")
+    return f"likely the {found}" if hit.relation == "picture" and not hit.verified else found
 
 
 def _checked(found: Sequence[HitLike]) -> int | None:

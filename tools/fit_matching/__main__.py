@@ -27,12 +27,18 @@ from retrieval.matching.comparison import evidence
 from retrieval.matching.local_features import features
 from tools.fit_matching.alterations import chained
 from tools.fit_matching.network import trained
-from tools.fit_matching.pairs import Pair, judged, look_alikes, made
+from tools.fit_matching.pairs import FOUND, Pair, judged, look_alikes, made
 
 TARGET = Path(shipped.__file__).with_name("calibration.json")
 FOLDS = 10
 NETWORKS = 4
-PRECISION = 0.98  # of these pairs, most of which are hard: of others more are right
+MOST_FALSE = 2
+"""Pairs of `LOOK_ALIKES` that may be verified and are not one picture.
+
+10,000 photographs have 500,000 first 50 hits, of which 5 in a million are 2.5. The likest half of their pairs was compared,
+which holds seven eighths of the false ones.
+"""
+LIKELY = 0.75  # three of four are the same: shown, and not marked
 POINTS = 6  # fewer agree by chance
 JUDGED_COUNT = 3.0  # times, for these are what collections hold, and there are few of them
 
@@ -45,6 +51,7 @@ class Row(NamedTuple):
     pair: int
     photograph: int
     is_judged: bool
+    was_found: bool = False
 
 
 def main() -> None:
@@ -108,7 +115,9 @@ def gathered(data: Path, photographs: int, *, seed: int, judged_too: bool) -> li
             number += 1
             for found in evidence(one, other) if rng.random() < 0.5 else evidence(other, one):
                 seen = found.signs.round(5).tolist()
-                rows.append(Row(seen, shown.relation, number, pair.photograph, pair.photograph < 0))
+                rows.append(
+                    Row(seen, shown.relation, number, pair.photograph, pair.photograph < 0, pair.how == FOUND)
+                )
     return rows
 
 
@@ -126,7 +135,8 @@ def _altered(pair: Pair, rng: np.random.Generator) -> list[Pair]:
 def fitted(rows: list[Row]) -> dict[str, Any]:
     """Train the networks, and fit the probability of ``picture``.
 
-    Pairs that a person judged count `JUDGED_COUNT` times. What the networks say of a photograph's pairs comes from networks that have not seen it.
+    Pairs that a person judged count `JUDGED_COUNT` times. What the networks say of a photograph's pairs comes from networks that have not seen it,
+    nor what a judged pair joins it to. Two pictures are verified from the probability on that at most `MOST_FALSE` look-alikes reach.
     """
     seen = np.array([row.signs for row in rows])
     # Where something agrees though a person saw nothing in common, it is a thing at most.
@@ -138,17 +148,17 @@ def fitted(rows: list[Row]) -> dict[str, Any]:
     same = relations == 0
     known = Calibration(
         means=seen.mean(axis=0).round(5), spreads=(seen.std(axis=0) + 1e-4).round(5), networks=(), knots=np.zeros((1, 2)),
-        verified=1.0, points=POINTS,
+        likely=1.0, verified=1.0, points=POINTS,
     )  # fmt: skip
-    fold = np.array([row.photograph if row.photograph >= 0 else row.pair for row in rows]) % FOLDS
+    fold = _folds([row.photograph for row in rows])
     outputs = np.zeros((len(rows), len(RELATIONS)))
     for out in range(FOLDS):
         use = fold != out
         outputs[~use] = _with(known, seen[use], relations[use], weights[use]).outputs(seen[~use])
     logits = odds(outputs)
     knots = _isotonic(logits, same, weights)
-    verified = float(np.interp(_threshold(logits, same, weights), knots[:, 0], knots[:, 1]))
     probability = np.interp(logits, knots[:, 0], knots[:, 1])
+    verified = _threshold(rows, probability)
     final = _with(known, seen, relations, weights)
     return {
         "provenance": {
@@ -158,12 +168,13 @@ def fitted(rows: list[Row]) -> dict[str, Any]:
             "of_copies": len({row.pair for row in rows if row.relation == "picture"}),
             "judged": len({row.pair for row in rows if row.is_judged}),
             "recall": round(float(weights[same & (probability >= verified)].sum() / weights[same].sum()), 4),
-            "precision_fitted_for": PRECISION,
+            "most_false": MOST_FALSE,
         },
         "means": known.means.tolist(),
         "spreads": known.spreads.tolist(),
         "knots": knots.round(5).tolist(),
-        "verified": round(verified, 4),
+        "likely": min(LIKELY, verified),
+        "verified": verified,
         "points": POINTS,
         "networks": [
             {name: getattr(one, name).round(4).tolist() for name in Network.__dataclass_fields__}
@@ -196,12 +207,20 @@ def _isotonic(
     return np.array([(w[2] / w[0], np.clip(w[1] / w[0], 0.0, 0.9995)) for w in pools])
 
 
-def _threshold(logits: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
-    """Return the lowest logit from which on the precision is held."""
-    order = np.argsort(-logits, kind="stable")
-    right = np.cumsum(weights[order] * truth[order]) / np.cumsum(weights[order])
-    held = np.flatnonzero(right >= PRECISION)
-    return float(logits[order[held[-1]]]) if len(held) else np.inf
+def _folds(photographs: Sequence[int]) -> NDArray[np.int64]:
+    """Return the fold of each row; rows of one photograph have one."""
+    known, of = np.unique(photographs, return_inverse=True)
+    return (np.random.default_rng(0).permutation(len(known)) % FOLDS)[of]
+
+
+def _threshold(rows: Sequence[Row], probability: NDArray[np.float64]) -> float:
+    """Return the probability that no more than `MOST_FALSE` look-alikes reach that are not one picture, rounded up."""
+    most: dict[int, float] = {}
+    for row, found in zip(rows, probability.tolist(), strict=True):
+        if row.was_found and row.relation != "picture":
+            most[row.pair] = max(found, most.get(row.pair, 0.0))
+    wrong = sorted(most.values(), reverse=True)
+    return float(np.floor(1e4 * wrong[MOST_FALSE] + 1) / 1e4) if len(wrong) > MOST_FALSE else 0.5
 
 
 if __name__ == "__main__":

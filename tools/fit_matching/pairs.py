@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ JUDGED = Path(__file__).parent.parent.parent / "benchmarks" / "copies_judged.tsv
 LOOK_ALIKES = Path(__file__).with_name("look_alikes.tsv")
 """Photographs outside of those that are measured, whose pixels agree in part; a person looked at them. As `JUDGED`."""
 
+FOUND = "look-alikes"
+"""How a pair of `LOOK_ALIKES` was made: by a search."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
@@ -30,7 +34,8 @@ class Pair:
         one, other: the pictures.
         relation: ``picture``, ``scene``, ``object`` or ``none``.
         how: what was done, or that a person judged it.
-        photograph: number of the photograph that it was made of; -1 for one that a person judged.
+        photograph: number of the photograph that it was made of. Below 0 for pairs that a person judged: equal ones share
+            photographs, straight or through other pairs.
     """
 
     one: Picture
@@ -55,13 +60,34 @@ def judged(data: Path, *, fitting: bool) -> Iterator[Pair]:
     """Yield the pairs that a person judged."""
     for relation, one, other in _listed(JUDGED):
         if is_for_fitting(min(one, other)) == fitting:
-            yield Pair(one=opened(data, one), other=opened(data, other), relation=relation, how="judged")
+            yield _known(data, relation, one, other, how="judged")
 
 
 def look_alikes(data: Path) -> Iterator[Pair]:
     """Yield photographs that look alike in part and are near each other by descriptor, for fitting."""
     for relation, one, other in _listed(LOOK_ALIKES):
-        yield Pair(one=opened(data, one), other=opened(data, other), relation=relation, how="look-alikes")
+        yield _known(data, relation, one, other, how=FOUND)
+
+
+def _known(data: Path, relation: str, one: str, other: str, *, how: str) -> Pair:
+    return Pair(
+        one=opened(data, one),
+        other=opened(data, other),
+        relation=relation,
+        how=how,
+        photograph=-1 - _joined()[one],
+    )
+
+
+@cache
+def _joined() -> dict[str, int]:
+    """Return a number for each photograph of the judged pairs; those that pairs join have one."""
+    number: dict[str, int] = {}
+    for at, (_, one, other) in enumerate((*_listed(JUDGED), *_listed(LOOK_ALIKES))):
+        first, second = number.setdefault(one, 2 * at), number.setdefault(other, 2 * at + 1)
+        if first != second:
+            number.update((name, first) for name, own in number.items() if own == second)
+    return number
 
 
 def _listed(path: Path) -> Iterator[tuple[str, str, str]]:

@@ -58,10 +58,15 @@ def stale(collection: Collection) -> str:
 
 def verified(hits: Hits) -> str:
     """Say what a comparison of the first hits with the picture that was asked with has found."""
-    found = [hit.relation for hit in hits]
+    found = [hit.relation if hit.verified or hit.relation != "picture" else "likely" for hit in hits]
     parts = [
-        f"{found.count(relation):,} the same {relation}"
-        for relation in ("picture", "scene", "object")
+        f"{found.count(relation):,} {words}"
+        for relation, words in (
+            ("picture", "the same picture"),
+            ("likely", "likely the same picture"),
+            ("scene", "the same scene"),
+            ("object", "the same object"),
+        )
         if found.count(relation)
     ]
     return f"compared {hits.checked:,} images: {', '.join(parts) or 'none shows the same'}"

@@ -66,7 +66,7 @@ def query_picture(term: Term, opened: Opened, *, root: Path) -> Image:
 
 
 def checked_hits(hits: Hits, picture: Image, *, opened: Opened, most: int, k: int) -> Hits:
-    """Compare the first hits with a picture; verified ones come first, each group in its order.
+    """Compare the first hits with a picture; verified ones come first, then likely ones, each group in its order.
 
     Args:
         hits: best first.
@@ -90,10 +90,10 @@ def checked_hits(hits: Hits, picture: Image, *, opened: Opened, most: int, k: in
         kept = store.get(contents)
     with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
         verdicts: list[Verdict | None] = list(
-            pool.map(lambda hit, content: _verdict(asked, hit, kept.get(content)), first, contents)
+            pool.map(lambda hit, content: verdict_of(asked, hit, kept.get(content)), first, contents)
         )
     verdicts += [None] * (len(hits) - len(first))
-    order = sorted(range(len(hits)), key=lambda place: not _is_same(verdicts[place]))  # stable
+    order = sorted(range(len(hits)), key=lambda place: _place(verdicts[place]))  # stable
     return Hits(
         (
             with_verdict(hits[place], verdicts[place], rank=rank)
@@ -107,11 +107,20 @@ def checked_hits(hits: Hits, picture: Image, *, opened: Opened, most: int, k: in
     )
 
 
-def _is_same(verdict: Verdict | None) -> bool:
-    return verdict is not None and verdict.verified
+def _place(verdict: Verdict | None) -> int:
+    if verdict is None or verdict.relation != "picture":
+        return 2
+    return 0 if verdict.verified else 1
 
 
-def _verdict(asked: Features, hit: Hit, kept: bytes | None) -> Verdict | None:
+def verdict_of(asked: Features, hit: Hit, kept: bytes | None) -> Verdict | None:
+    """Compare a picture with a hit, and with the part of it that answered; None where its image cannot be read.
+
+    Args:
+        asked: features of the picture.
+        hit: what is compared with it.
+        kept: features of the hit, where they are kept.
+    """
     from retrieval.matching import Features, compare, features
 
     verdict: Verdict | None = None
@@ -131,7 +140,7 @@ def _verdict(asked: Features, hit: Hit, kept: bytes | None) -> Verdict | None:
     closer = compare(
         asked, features(cut(image, (x, y, width, height)))
     )  # what is small in it is larger there
-    if not closer.verified or closer.outline is None:
+    if closer.relation != "picture" or closer.outline is None or closer.probability <= verdict.probability:
         return verdict
     return replace(
         closer,

@@ -168,8 +168,10 @@ def _scored(found: Candidates, lowered: NDArray[np.float64] | None, checks: Chec
 
 
 def verified_scores(scores: NDArray[np.float64], checks: Checks) -> NDArray[np.float64]:
-    """Return scores that put verified pairs first, by their probability, and leave the others in their order."""
-    return np.where(checks.verified, 2 + np.nan_to_num(checks.probability) + scores / 1000, scores)
+    """Return scores that put pairs first that are likely one picture, by their probability, and leave the others in their order."""
+    return np.where(
+        checks.relations == "picture", 2 + np.nan_to_num(checks.probability) + scores / 1000, scores
+    )
 
 
 def rankings(found: Candidates, orders: Sequence[Scored]) -> list[PairRanking]:

@@ -58,12 +58,18 @@ class FirstVerified:
         def first(place: int) -> tuple[int, float]:
             from retrieval.matching import compare, features
 
+            likely: tuple[int, float] | None = None
             asked = features(attack(name, decode(files[place]), seed=place, of=of))
             for row in near.ids[place].tolist():
                 shown = self._features(row) if row >= 0 else None
                 verdict = None if shown is None else compare(asked, shown)
-                if verdict is not None and verdict.verified:
+                if verdict is None or verdict.relation != "picture":
+                    continue
+                if verdict.verified:
                     return row, 2 + verdict.probability
+                likely = likely or (row, 2 + verdict.probability)
+            if likely:
+                return likely
             return int(near.ids[place, 0]), float(near.scores[place, 0])
 
         with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:

@@ -60,8 +60,8 @@ class GeometryCheck(AbstractContextManager["GeometryCheck"]):
 
     Args:
         pictures: the images.
-        precision: the share of pairs called one picture that should be it. For `FITTED` the check's own limit is right; for another
-            value two are one picture if the check's probability is at least that.
+        precision: the share of pairs called one picture that should be it. For `FITTED` the check's own limits are right: pairs are
+            verified, or likely. For another value two are one picture if the check's probability is at least that.
     """
 
     def __init__(self, pictures: Pictures, *, precision: float) -> None:

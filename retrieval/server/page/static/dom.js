@@ -56,7 +56,7 @@ function cornersOf(region) {
 }
 
 // Say what a hit is to the picture that was asked with; nothing where it was not compared, or is nothing to it.
-export const relation = (hit) => ({ picture: "same picture", scene: "same scene", object: "same object" })[hit.relation] ?? "";
+export const relation = (hit) => hit.relation === "picture" && !hit.verified ? "likely the same picture" : ({ picture: "same picture", scene: "same scene", object: "same object" })[hit.relation] ?? "";
 
 export function button(label, drawing, listener, attributes = {}) {
   return element(

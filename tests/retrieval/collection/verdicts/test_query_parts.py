@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import retrieval
-from retrieval.collection.verdicts.query_parts import PARTS
+from retrieval.collection.verdicts.query_parts import PARTS, set_small
 from retrieval.testing import FakeEncoder
 from retrieval.views import windows
 from tests.retrieval.collection.verdicts.test_verification import photos
@@ -83,3 +83,17 @@ def test_without_views_the_query_is_not_cut(photos: Path) -> None:
         found = opened.search(page, k=2, verify=1, mask=~opened.mask(glob="brick.png"))
 
         assert found.checked == 1
+
+
+def test_a_picture_is_set_small_in_its_own_colours(photos: Path) -> None:
+    picture = Image.open(photos / "chelsea.png").convert("L")
+
+    small = set_small(picture)
+
+    width, height = small.size
+    assert small.mode == "RGB"
+    assert abs(picture.width / width - 0.62) < 0.01
+    left, top = (width - picture.width) // 2, (height - picture.height) // 2
+    middle = small.crop((left, top, left + picture.width, top + picture.height))
+    assert np.array_equal(np.asarray(middle), np.asarray(picture.convert("RGB")))
+    assert np.asarray(small)[: top // 2].std() < np.asarray(picture).std()  # blurred
