@@ -15,6 +15,6 @@ if TYPE_CHECKING:
     from retrieval.matching.covers import covered_share as covered_share, is_drawn_on as is_drawn_on
     from retrieval.matching.local_features import Features as Features, features as features
     from retrieval.matching.opencv import available as available
-    from retrieval.matching.seams import is_set_in as is_set_in
+    from retrieval.matching.seams import goes_on as goes_on, is_set_in as is_set_in
 
 lazy(__name__)

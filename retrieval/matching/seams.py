@@ -17,6 +17,9 @@ _STEP: Final = 2.0  # how many times more grey levels change at a seam than besi
 _SEEN: Final = 3.0  # grey levels that change at least, where there is something to be seen
 _SHORTEST: Final = 12  # points of a side
 _MOST: Final = 0.7  # of the sides, by length
+_AWAY: Final = 5  # pixels outside of the outline, beyond what compression blurs
+_OTHER: Final = 20.0  # grey levels by which a point there is no part of an even border
+_ENOUGH: Final = 0.05  # of a side's points
 
 
 def is_set_in(picture: Features, outline: Outline) -> bool:
@@ -46,6 +49,34 @@ def is_set_in(picture: Features, outline: Outline) -> bool:
             else 0.0
         )
     return bool(seen and seams >= _MOST * seen)
+
+
+def goes_on(picture: Features, outline: Outline) -> bool:
+    """Say whether something goes on beyond the outline of another picture in this one: a border is even there, along each side.
+
+    Args:
+        picture: the larger one.
+        outline: the corners of the other in it, as `Verdict` has them.
+    """
+    height, width = picture.grey.shape
+    corners = np.asarray(outline, np.float64) * (width, height) - 0.5  # (4, 2) pixels
+    middle = corners.mean(axis=0)
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        length = float(np.linalg.norm(end - start))
+        if length < _SHORTEST:
+            continue
+        across = np.array([end[1] - start[1], start[0] - end[0]]) / length
+        if across @ (start - middle) < 0:
+            across = -across
+        along = start + np.linspace(0.05, 0.95, round(length))[:, None] * (end - start) + _AWAY * across
+        x, y = np.round(along).astype(int).T
+        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+        if inside.sum() < _SHORTEST:
+            continue
+        levels = picture.grey[y[inside], x[inside]].astype(np.float64)
+        if (np.abs(levels - np.median(levels)) > _OTHER).mean() > _ENOUGH:
+            return True
+    return False
 
 
 def _profile(

@@ -1,4 +1,4 @@
-"""Count copies that are verified, for each alteration, either way round."""
+"""Count copies that are verified, or likely, for each alteration, either way round."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ def measure(run: Run) -> dict[str, Any]:
     images = [opened(run.data, name) for name in chosen]
     found = [features(image) for image in images]
     shares: dict[str, float] = {}
+    likely: dict[str, float] = {}
     for name, alter in ways(
         [opened(run.data, name) for name in names(run.data)[run.number : run.number + 30]]
     ).items():
         right = []
         for place, image in enumerate(images):
             copy = features(alter(image, np.random.default_rng([SEED, place])))
-            right += [compare(copy, found[place]).verified, compare(found[place], copy).verified]
-        shares[name] = float(np.mean(right))
-        print(f"{name:16} {shares[name]:.3f}", flush=True)
+            right += [compare(copy, found[place]), compare(found[place], copy)]
+        shares[name] = float(np.mean([one.verified for one in right]))
+        likely[name] = float(np.mean([one.relation == "picture" for one in right]))
+        print(f"{name:16} {shares[name]:.3f} {likely[name]:.3f}", flush=True)
     groups = {
         "plain": PLAIN,
         "covered": COVERS,
         "pasted": [name for name in shares if name.startswith("pasted")],
     }
-    return {"photographs": run.number, "verified": shares} | {
-        f"mean_{group}": float(np.mean([shares[name] for name in members]))
+    return {"photographs": run.number, "verified": shares, "verified or likely": likely} | {
+        f"mean_{group}{kind}": float(np.mean([of[name] for name in members]))
         for group, members in groups.items()
+        for kind, of in (("", shares), ("_or_likely", likely))
     }

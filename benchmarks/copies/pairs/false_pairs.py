@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.copies.photographs import MOST, PICTURES, ROWS, encoded_names, gallery, opened, relation_of
 from benchmarks.copies.run import Run
-from retrieval.matching import Features, compare, features
+from retrieval.matching import Features, compare, features, verified_from
 from retrieval.matching.agreement import Agreement
 from retrieval.matching.comparison import evidence
 
@@ -162,7 +162,7 @@ def _judged(data: Path, names: Sequence[str], likest: Likest, kept: Sequence[Com
     for line in kept:
         for other in line.found:
             verdict = compare(held[line.query], held[other])
-            if verdict.verified:
+            if verdict.relation == "picture":  # verified or likely
                 pair = names[line.query], names[other]
                 relation = relation_of(*pair) or "not looked at"
                 verified[_key(line.query, other)] = (*pair, round(verdict.probability, 4), relation)
@@ -172,10 +172,11 @@ def _judged(data: Path, names: Sequence[str], likest: Likest, kept: Sequence[Com
     result = {
         "pictures": PICTURES, "hits": HITS, "pairs, each once": len(likest.pairs),
         "pairs compared": len(done), "of which pixels agree": len(agree),
-        "verified": len(listed), "verified pairs, by what they are": dict(Counter(one[3] for one in listed)),
+        "verified": _counts([one for one in listed if one[2] >= verified_from()]),
+        "verified or likely": len(listed), "these pairs, by what they are": dict(Counter(one[3] for one in listed)),
         "by least probability": {str(least): _counts([one for one in listed if one[2] >= least]) for least in LEAST},
         "by rank, the likest first": _curve(likest, done, agree, verified),
-        "verified and not the same picture": [one for one in listed if one[3] not in {"picture", "not looked at"}],
+        "verified or likely, and not the same picture": [one for one in listed if one[3] not in {"picture", "not looked at"}],
         "not looked at": [one for one in listed if one[3] == "not looked at"],
     }  # fmt: skip
     print(json.dumps({name: value for name, value in result.items() if name != "not looked at"}), flush=True)

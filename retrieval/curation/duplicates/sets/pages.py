@@ -42,11 +42,25 @@ def is_page(pictures: Pictures, row: int, found: Judgement) -> bool:
         row: the image; one that was compared.
         found: what the other one is to it.
     """
-    beyond = _beyond(pictures, row, found.reversed())
-    if len(beyond) > 0 and float((beyond == 0).mean()) >= _PICTURE:
-        return True
+    is_even = may_be_page(pictures, row, found)
+    if found.outline is None:
+        return is_even
     (picture,) = pictures.features((row,))
-    return found.outline is not None and matching.is_set_in(picture, found.outline)
+    if is_even and not matching.goes_on(picture, found.outline):
+        return True
+    return matching.is_set_in(picture, found.outline)
+
+
+def may_be_page(pictures: Pictures, row: int, found: Judgement) -> bool:
+    """Say whether most of what only an image shows is even: a border, or the ground of a thing of which the other is a crop.
+
+    Args:
+        pictures: reads the images.
+        row: the image; one that was compared.
+        found: what the other one is to it.
+    """
+    beyond = _beyond(pictures, row, found.reversed())
+    return len(beyond) > 0 and float((beyond == 0).mean()) >= _PICTURE
 
 
 def _beyond(pictures: Pictures, row: int, found: Judgement) -> NDArray[np.uint8]:

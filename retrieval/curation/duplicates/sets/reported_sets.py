@@ -20,7 +20,7 @@ from retrieval.curation.duplicates.sets.keep_rules import (
     order_of,
     why,
 )
-from retrieval.curation.duplicates.sets.pages import has_more, is_page
+from retrieval.curation.duplicates.sets.pages import has_more, is_page, may_be_page
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
@@ -258,6 +258,13 @@ class ReportedSets:
         ):
             # Whether the page shows it enlarged, or it is a thumbnail of what the page shows, is not known.
             return True, f"by itself what {path} shows larger within a border, bars or a page: {what}{size}"
+        if (
+            self._keep == "best"
+            and overlay.covered < _WHOLE
+            and may_be_page(self._pictures, self._compared(stays), judgement)
+        ):
+            # Something goes on beyond it, as when the ends of a thing on white were cut off; or there are words beside it.
+            return True, f"a part of {path}, or what it shows within a border: {what}{size}"
         likely = "" if judgement.probability >= self._sure else "likely "
         if overlay.covered < _WHOLE:
             return bool(likely), f"{likely}a part of {path}: {what}{size}"

@@ -56,6 +56,17 @@ def test_a_crop_goes_and_its_outline_is_told(photos: Path) -> None:
     assert np.allclose(image.outline, [(0.25, 0.25), (0.875, 0.25), (0.875, 0.917), (0.25, 0.917)], atol=0.02)
 
 
+def test_a_whole_thing_on_white_stays_before_a_crop_that_cuts_off_its_ends(photos: Path) -> None:
+    whole = Image.new("RGB", (384, 384), "white")
+    whole.paste(large(1).resize((360, 110)), (12, 130))
+    for path in photos.iterdir():
+        path.unlink()
+    whole.save(photos / "whole.jpg", quality=92)
+    whole.crop((64, 77, 320, 308)).save(photos / "part.jpg", quality=85)
+
+    assert "-whole.jpg" not in [name for _, names in found_in(photos) for name in names]
+
+
 def test_an_enlarged_crop_does_not_take_the_place_of_the_whole(photos: Path) -> None:
     large(0).crop((60, 45, 420, 315)).resize((500, 375)).save(photos / "crop.jpg", quality=92)
 
