@@ -169,9 +169,8 @@ def _scored(found: Candidates, lowered: NDArray[np.float64] | None, checks: Chec
 
 def verified_scores(scores: NDArray[np.float64], checks: Checks) -> NDArray[np.float64]:
     """Return scores that put pairs first that are likely one picture, by their probability, and leave the others in their order."""
-    return np.where(
-        checks.relations == "picture", 2 + np.nan_to_num(checks.probability) + scores / 1000, scores
-    )
+    is_likely = np.array(checks.relations) == "picture"
+    return np.where(is_likely, 2 + np.nan_to_num(checks.probability) + scores / 1000, scores)
 
 
 def rankings(found: Candidates, orders: Sequence[Scored]) -> list[PairRanking]:
