@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,9 @@ SHORT, OFTEN = 7, 3500
 """A word of fewer than seven letters is only taken for one of so many that were said most often."""
 PRIOR = 0.25
 CLEARLY = 0.25
+TRIED = 8
+"""A text with more words that were never learned is of another language, or no text: none of them is corrected."""
+REMEMBERED = 4096  # words and what they were meant as
 FIRST = 0.6  # how much more it costs to change the first letter: people seldom get that one wrong
 SWAPPED, DOUBLED, SIMILAR, NEAR, OTHER, PLAIN = 0.7, 0.55, 0.8, 0.9, 1.2, 1.0
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -83,7 +86,7 @@ def _cost(written: str, meant: str, most: float) -> float:
             if i and j and a[i] == b[j - 1] and a[i - 1] == b[j] and a[i] != a[i - 1]:
                 least = min(least, earlier[j - 1] + SWAPPED + (FIRST if i == j == 1 else 0))
             row.append(least)
-        if min(row) > most:
+        if min(row) > most and min(before) + SWAPPED > most:  # a swap goes on from the row before
             return math.inf
     return row[-1] if row[-1] <= most else math.inf
 
@@ -93,6 +96,11 @@ def _gap(word: list[int], at: int) -> float:
     if at and word[at] == word[at - 1]:
         return DOUBLED
     return PLAIN + (FIRST if at == 0 else 0)
+
+
+def is_correctable(word: str) -> bool:
+    """Say whether a word is made of the letters a to z, and neither too short nor too long to be corrected."""
+    return word.isascii() and word.isalpha() and word.islower() and min(MOST) <= len(word) <= LONGEST
 
 
 class Spelling:
@@ -106,6 +114,7 @@ class Spelling:
 
     def __init__(self, path: Path) -> None:
         self._words = path.read_text(encoding="ascii").split("\n")
+        self.meant = lru_cache(REMEMBERED)(self._meant)
 
     @cached_property
     def _letters(self) -> NDArray[np.int8]:
@@ -116,34 +125,33 @@ class Spelling:
         self, text: str, vocabulary: Vocabulary, *, keep: Collection[str] = ()
     ) -> tuple[str, dict[str, str]]:
         """Correct a text, and say which words were read as which (see `retrieval.encoders.SpellingEncoder`)."""
-        read: dict[str, str] = {}
-
-        def correct(found: re.Match[str]) -> str:
+        strange: dict[str, str] = {}
+        for found in _QUOTED_OR_WORD.finditer(text):
             written = found[0]
             word = written.lower()
-            is_name = written != word and not text[: found.start()].isspace() and found.start() > 0
-            if is_name or word in keep or vocabulary.has(word) or not (meant := self.meant(word)):
-                return written
-            read[written] = meant
-            return meant
+            is_name = written != word and bool(text[: found.start()].strip())
+            if is_correctable(word) and not is_name and word not in keep and not vocabulary.has(word):
+                strange[written] = word
+                if len(strange) > TRIED:
+                    return text, {}
+        read = {written: meant for written, word in strange.items() if (meant := self.meant(word))}
+        if not read:
+            return text, read
+        return _QUOTED_OR_WORD.sub(lambda found: read.get(found[0], found[0]), text), read
 
-        return _QUOTED_OR_WORD.sub(correct, text), read
-
-    def meant(self, word: str) -> str | None:
+    def _meant(self, word: str) -> str | None:
         """Return the learned word that ``word``, in the letters a to z, was meant as; None where none is clearly meant."""
-        if (
-            not (word.isascii() and word.isalpha() and word.islower())
-            or not min(MOST) <= len(word) <= LONGEST
-        ):
+        if not is_correctable(word):
             return None
         most = MOST.get(len(word), MOST_OF_LONGER)
-        # A change makes a difference of two letters at most, and three changes cost more than any correction may.
+        # What a change costs for each letter that two words have not in common; least where letters are changed, and for ph beside f.
         apart = np.abs(self._letters - _counted([word])).sum(1)
+        further = most + CLEARLY + PRIOR  # no rival costs more
+        near = apart <= further / (SIMILAR / 2) + ("f" in word)
         found = sorted(
             (own + PRIOR * math.log10(place + 10), own, place)
-            for place in np.flatnonzero(apart <= 6).tolist()
-            if (own := cost(word, self._words[place], most + CLEARLY + PRIOR))
-            < math.inf  # no rival costs more
+            for place in np.flatnonzero(near).tolist()
+            if (own := cost(word, self._words[place], further)) < math.inf
         )
         if not found or found[0][1] > most or (len(word) < SHORT and found[0][2] >= OFTEN):
             return None

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from retrieval.encoders import SpellingEncoder, load_encoder
+from retrieval.encoders.families.nano import VOCABULARIES
 from retrieval.encoders.families.nano_text import words_of
 from retrieval.encoders.spelling import SWAPPED, Spelling, cost
 from retrieval.encoders.vocabulary import FREQUENT, Vocabulary, pack
@@ -86,6 +87,28 @@ def test_a_text_keeps_what_is_right_and_what_is_quoted(spelling, vocabulary) -> 
     for right in ("horses", "a Girafe", "a girafe's", 'the "girafe"', "кот 🐱", "", "the horsehouse"):
         assert spelling.read_as(right, vocabulary) == (right, {})
     assert spelling.read_as("a girafe", vocabulary, keep={"girafe"}) == ("a girafe", {})
+
+
+def test_a_swap_is_found_at_its_own_cost() -> None:
+    for a, b in (("ab", "ba"), ("abcd", "acbd"), ("xaby", "xbay")):
+        assert cost(a, b, cost(a, b, 9)) < 9
+
+
+def test_what_is_no_english_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(
+        "retrieval.encoders.spelling.cost", lambda a, *rest: calls.append(a) or cost(a, *rest)
+    )
+    fresh = Spelling(VOCABULARIES / "nano-2.txt")
+    letters = random.Random(1)
+    strange = ["".join(letters.choices("aeioulrstn", k=9)) for _ in range(400)]
+
+    assert fresh.read_as(" ".join(strange), NANO._vocabulary) == (" ".join(strange), {})
+    assert calls == []
+    for word in strange[:50] * 40:
+        fresh.read_as(f"a {word}", NANO._vocabulary)
+    assert len(calls) < 50 * 600  # usually 330: of the commonest letters; each word is looked for once
+    assert set(calls) <= set(strange[:50])
 
 
 def test_learned_words_are_never_changed() -> None:
