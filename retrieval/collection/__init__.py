@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         sweep_changes as sweep_changes,
         writer as writer,
     )
-    from retrieval.collection.row_view import Row as Row
+    from retrieval.collection.row_view import Keys as Keys, Row as Row
     from retrieval.collection.snapshots import (
         Fitted as Fitted,
         Migration as Migration,

@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Collection as AbstractCollection
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrieval.collection.answers import link_of
+from retrieval.collection.answers import RowImage, link_of
 from retrieval.collection.rows import hand_number, is_by_hand
 from retrieval.hints import attribute_of
-from retrieval.sources.media import split_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
-    from PIL import Image
 
     from indexes.store import Record
     from retrieval.collection.answers import Origin
@@ -28,7 +25,7 @@ _AT_ONCE = 4096
 """Keys that are read together."""
 
 
-class Row:
+class Row(RowImage):
     """One row of a collection: ``photos["a.jpg"]`` or ``photos[7]``.
 
     Attributes:
@@ -68,35 +65,6 @@ class Row:
     def link(self) -> str:
         """What a person can open: the file's absolute path, or the address of an image that is no file."""
         return link_of(self.key, self.origin, root=os.path.abspath(self._collection.root))
-
-    @property
-    def origin(self) -> Origin | None:
-        """Where the image is read from, if not from a file of the collection's first folder; None otherwise."""
-        return self._origin
-
-    @property
-    def file(self) -> Path:
-        """The absolute path, of the film or document where it is a picture of one; a row of a vector may have no file there."""
-        part = split_path(self.link)
-        return Path(self.link if part is None else part[0])
-
-    def read_bytes(self) -> bytes:
-        """Return the image's bytes, from whatever source it comes; raises as `open` does."""
-        from retrieval.sources.media import read_path
-
-        origin = self.origin
-        return read_path(self.link) if origin is None else origin.read()
-
-    def open(self) -> Image.Image:
-        """Read the image: upright, RGB.
-
-        Raises:
-            ImageError: there is no file, or it cannot be read; `reason` says which in a word.
-        """
-        from retrieval.sources.media import decode_path
-
-        origin = self.origin
-        return decode_path(self.link) if origin is None else origin.open()
 
     if not TYPE_CHECKING:  # a type checker would take every name for one that exists
         __getattr__ = attribute_of

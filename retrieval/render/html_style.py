@@ -1,5 +1,8 @@
-"""The frame and style of the result page, light and dark."""
+"""The frame and style of the result page, light and dark, and the files of pages that have a script."""
 
+import base64
+import hashlib
+from functools import cache
 from importlib.resources import files
 
 HEAD = """<!doctype html>
@@ -39,3 +42,16 @@ LOOK = (files("retrieval.render") / "look.css").read_text("utf-8")
 
 STYLE = LOOK + (files("retrieval.render") / "result_page.css").read_text("utf-8")
 """All of the result page."""
+
+
+@cache
+def page_file(package: str, name: str) -> str:
+    """Return the text of a page's style or script, which lies beside its module."""
+    return files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def script_source(package: str, name: str) -> str:
+    """Return what a content security policy calls a page's script."""
+    digest = hashlib.sha256(page_file(package, name).encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     import click
 
     from retrieval.cli.commands.long_question import asked as asked
-    from retrieval.cli.commands.picked_images import (
+    from retrieval.cli.commands.printed_answers import (
         picked_output as picked_output,
+        print_found as print_found,
         print_picked as print_picked,
     )
 

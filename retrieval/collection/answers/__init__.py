@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from retrieval.collection.answers.named_hits import DEEPER as DEEPER, find_named_hits as find_named_hits
     from retrieval.collection.answers.origin import (
         Origin as Origin,
+        RowImage as RowImage,
         link_of as link_of,
         origin_of as origin_of,
     )

@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
-from retrieval.collection.answers.origin import link_of
+from retrieval.collection.answers.origin import RowImage, link_of
 from retrieval.deprecation import renamed_attribute, warn_renamed
 from retrieval.display import path_json, paths_json
 from retrieval.hints import attribute_of
-from retrieval.sources.media import seconds_of, split_key, split_path
+from retrieval.sources.media import seconds_of, split_key
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
-
-    from PIL import Image
 
     from retrieval.collection.answers.origin import Origin
     from retrieval.matching import Verdict
@@ -27,7 +24,7 @@ MOST_NAMED = 100
 _CHECK = ("verified", "relation", "verified_probability", "outline")
 
 
-class Hit(dict[str, Any]):
+class Hit(dict[str, Any], RowImage):
     """One answer.
 
     It is a dictionary of its facts, so ``json.dumps(hit)``, ``dict(hit)`` and ``pandas.DataFrame(hits)`` work; nothing can
@@ -209,36 +206,9 @@ class Hit(dict[str, Any]):
         return self.get("outline")
 
     @property
-    def file(self) -> Path:
-        """The absolute path, of the film or document where it is a picture of one; a row of a vector may have no file there."""
-        part = split_path(self.link)
-        return Path(self.link if part is None else part[0])
-
-    @property
     def link(self) -> str:
         """What a person can open: the file's absolute path, with the moment or page behind it, or an address."""
         return link_of(self.path, self._origin, root=self._root)
-
-    @property
-    def origin(self) -> Origin | None:
-        """Where the image is read from, if not from a file of the collection's first folder; None otherwise."""
-        return self._origin
-
-    def read_bytes(self) -> bytes:
-        """Return the image's bytes, from whatever source it comes; raises as `open` does."""
-        from retrieval.sources.media import read_path
-
-        return read_path(self.link) if self._origin is None else self._origin.read()
-
-    def open(self) -> Image.Image:
-        """Read the image: upright, RGB.
-
-        Raises:
-            ImageError: there is no file, or it cannot be read; `reason` says which in a word.
-        """
-        from retrieval.sources.media import decode_path
-
-        return decode_path(self.link) if self._origin is None else self._origin.open()
 
     @property
     def cosine(self) -> float | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from indexes.generation import FOLDER, HAND
 from indexes.store import Record
 from retrieval.sources import keys
+from retrieval.sources.media import split_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,6 +54,48 @@ class Origin(NamedTuple):
         from retrieval.sources.decoding import decode
 
         return decode(self.read(), name=self.link())
+
+
+class RowImage:
+    """The image of a row, read from wherever it comes: what hits, rows and duplicates have in common."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def _origin(self) -> Origin | None: ...
+
+        @property
+        def link(self) -> str:
+            """What a person can open: a path or an address."""
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the image is read from, if not from a file of the collection's first folder; None otherwise."""
+        return self._origin
+
+    @property
+    def file(self) -> Path:
+        """The absolute path, of the film or document where it is a picture of one; a row of a vector may have no file there."""
+        part = split_path(self.link)
+        return Path(self.link if part is None else part[0])
+
+    def read_bytes(self) -> bytes:
+        """Return the image's bytes, from whatever source it comes; raises as `open` does."""
+        from retrieval.sources.media import read_path
+
+        return read_path(self.link) if self._origin is None else self._origin.read()
+
+    def open(self) -> Image.Image:
+        """Read the image: upright, RGB.
+
+        Raises:
+            ImageError: there is no file, or it cannot be read; `reason` says which in a word.
+        """
+        from retrieval.sources.media import decode_path
+
+        return decode_path(self.link) if self._origin is None else self._origin.open()
 
 
 def origin_of(opened: Opened | Collection, record: Record, *, root: str) -> Origin | None:

@@ -6,14 +6,13 @@ It is a `Collection`, so that whatever takes one takes it, too: what differs is 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection as AbstractCollection
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 
 from indexes.derivation import FIT_ROWS
 from indexes.generation import read_shards
-from retrieval.collection import Collection
+from retrieval.collection import Collection, Keys
 from retrieval.collection.rows import TIMEOUT
 from retrieval.collection.sharded.opened_shards import OpenedShards, open_shards
 from retrieval.collection.sharded.verification import verify_shards
@@ -213,25 +212,13 @@ class ShardedCollection(Collection):
         )
 
 
-class _Keys(AbstractCollection[str]):
-    """The keys of all rows, read while you go through them."""
-
-    def __init__(self, collection: ShardedCollection) -> None:
-        self._collection = collection
-
-    def __len__(self) -> int:
-        return len(self._collection)
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str | bytes | os.PathLike) and key in self._collection
+class _Keys(Keys):
+    """The keys of all rows of all shards, read while you go through them."""
 
     def __iter__(self) -> Iterator[str]:
         with self._collection._using() as opened:  # noqa: SLF001 - a part of it
             for _, keys in cast("OpenedShards", opened).all_rows(_AT_ONCE):
                 yield from map(os.fsdecode, keys)
-
-    def __repr__(self) -> str:
-        return f"<{len(self):,} keys of {str(self._collection.directory)!r}>"
 
 
 def _opened_again(

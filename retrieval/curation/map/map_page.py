@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
 import os
 import re
 from dataclasses import dataclass
-from functools import cache
 from html import escape as markup
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +25,7 @@ from retrieval.curation.map.sprites import sprite_sheets
 from retrieval.display import escape
 from retrieval.errors import OptionError
 from retrieval.progress import Progress
-from retrieval.render import LOOK, replacing
+from retrieval.render import html_style, replacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +36,7 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 100_000_000
 """Of the file: beyond that the last images are dots without a picture."""
 
+_PACKAGE: Final = "retrieval.curation.map"
 _NEIGHBORS: Final = 6
 """Neighbours that the page shows of an image."""
 
@@ -151,12 +149,12 @@ def write_map(found: ImageMap, path: Path, *, progress: OnProgress | None = None
     faults = {found.paths[order[place]]: reason for place, reason in made.faults.items()}
     pictures = int((made.shapes > 0).sum())
     page = Template(_PAGE).substitute(
-        policy=map_policy(_script_source()),
+        policy=map_policy(html_style.script_source(_PACKAGE, "map.js")),
         made=_MADE,
         title=markup(found.title),
         note=markup(_note(found, faults, made.left_out)),
         asked="Search this map: a word, or part of a path",
-        style=LOOK + _text("map.css"),
+        style=html_style.LOOK + html_style.page_file(_PACKAGE, "map.css"),
         facts=text,
         numbers=_packed(_numbers(found, order, made.shapes)),
     )
@@ -166,7 +164,9 @@ def write_map(found: ImageMap, path: Path, *, progress: OnProgress | None = None
             size += file.write(f'<script type="text/plain" id="sheet-{number}">'.encode())
             size += file.write(base64.b64encode(sheet))
             size += file.write(b"</script>\n")
-        size += file.write(Template(_END).substitute(script=_text("map.js")).encode())
+        size += file.write(
+            Template(_END).substitute(script=html_style.page_file(_PACKAGE, "map.js")).encode()
+        )
     return MapPage(bytes=size, pictures=pictures, faults=faults, left_out=made.left_out)
 
 
@@ -210,17 +210,6 @@ def served_head(path: Path, *, search: str, collection: str, images: str) -> tup
     )
     changed = head.replace(policy[1], allowed.encode(), 1)
     return changed.replace(_MADE.encode(), f"{_MADE}\n{told}".encode(), 1), len(head), allowed
-
-
-@cache
-def _script_source() -> str:
-    digest = hashlib.sha256(_text("map.js").encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-@cache
-def _text(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _packed(data: bytes) -> str:

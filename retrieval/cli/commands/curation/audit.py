@@ -7,25 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrieval.cli.commands import asked
+from retrieval.cli.commands import asked, print_found
 from retrieval.cli.frame import (
     FILE,
     NEW_FILE,
     Command,
     Session,
-    columns,
-    emit,
     filters,
     given,
     interrupts,
-    on_terminal,
     one_form,
     option,
     session,
     shared,
 )
 from retrieval.cli.reports import audit_lines
-from retrieval.render import json_text
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
@@ -82,12 +78,7 @@ def audit(
             options["targets"] = [_members(collection, one) for one in targets]
             options["attributes"] = [_members(collection, one) for one in attributes]
         found = look(collection, progress=progress, **given(**options))
-    if as_json:
-        emit(json_text(found.to_json()))
-    elif csv:
-        emit(found.to_csv(terminal=on_terminal()))
-    else:
-        emit(audit_lines(found, columns=columns() if on_terminal() else 0))
+    print_found(found, audit_lines, as_json=as_json, csv=csv)
     if not session.quiet:
         for line in facts_in_words(found):
             session.note(line)

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrieval.cli.commands import asked
+from retrieval.cli.commands import asked, print_found
 from retrieval.cli.frame import (
     FILE,
     NEW_FILE,
     Command,
     Session,
-    columns,
-    emit,
     filters,
     given,
     interrupts,
-    on_terminal,
     one_form,
     option,
     require_labels,
@@ -26,7 +23,6 @@ from retrieval.cli.frame import (
     shared,
 )
 from retrieval.cli.reports import label_lines, label_notes
-from retrieval.render import json_text
 
 if TYPE_CHECKING:
     from retrieval.curation.labels import Classification, Suspects
@@ -73,12 +69,7 @@ def classify(
     found: Classification | Suspects
     with asked(session, index) as (collection, progress):
         found = (suspects if suspect else guess)(collection, progress=progress, **given(**options))
-    if as_json:
-        emit(json_text(found.to_json()))
-    elif csv:
-        emit(found.to_csv(terminal=on_terminal()))
-    else:
-        emit(label_lines(found, columns=columns() if on_terminal() else 0))
+    print_found(found, label_lines, as_json=as_json, csv=csv)
     if not session.quiet:
         for line in label_notes(found):
             session.note(line)

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from retrieval.cli.commands import asked
+from retrieval.cli.commands import asked, print_found
 from retrieval.cli.frame import (
     FILE,
     NEW_FILE,
     Command,
     Session,
-    columns,
-    emit,
     filters,
     given,
     interrupts,
-    on_terminal,
     one_form,
     option,
     session,
     shared,
 )
 from retrieval.cli.reports import group_lines, group_notes
-from retrieval.render import json_text
-
-if TYPE_CHECKING:
-    from retrieval.curation.groups import Groups
 
 CLUSTER = "retrieval.curation.groups.clustering:cluster"
 
@@ -79,18 +72,9 @@ def cluster(
 
     with asked(session, index) as (collection, progress):
         found = find(collection, progress=progress, **given(**options))
-    _print(found, as_json=as_json, csv=csv)
+    print_found(found, group_lines, as_json=as_json, csv=csv)
     for line in group_notes(found):
         session.note(line)
     if html is not None:
         found.write_page(html)
         session.note(f"wrote {html}")
-
-
-def _print(found: Groups, *, as_json: bool, csv: bool) -> None:
-    if as_json:
-        emit(json_text(found.to_json()))
-    elif csv:
-        emit(found.to_csv(terminal=on_terminal()))
-    else:
-        emit(group_lines(found, columns=columns() if on_terminal() else 0))

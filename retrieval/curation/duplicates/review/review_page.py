@@ -6,13 +6,9 @@ for `ignore`. A service gives addresses of pictures and one to post decisions to
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
-from functools import cache
 from html import escape as markup
-from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +25,7 @@ if TYPE_CHECKING:
 MOST_SETS: Final = 1_000
 """Sets of a page that holds its pictures."""
 
+_PACKAGE: Final = "retrieval.curation.duplicates.review"
 _SIZE: Final = (640, 480)
 _MOST: Final = 60_000
 """Characters of one picture."""
@@ -125,8 +122,8 @@ def review_html(
         title=title,
         note=markup(note),
         kinds=_kinds(sets),
-        style=html_style.STYLE + _text("review.css"),
-        script=_text("review.js"),
+        style=html_style.STYLE + html_style.page_file(_PACKAGE, "review.css"),
+        script=html_style.page_file(_PACKAGE, "review.js"),
         policy=review_policy(pictures=pictures is not None, post=bool(post_to)),
         post=f'<meta name="decisions-url" content="{markup(post_to)}">\n' if post_to else "",
         collection=markup(escape(os.fspath(found.directory))),
@@ -157,19 +154,8 @@ def review_policy(*, pictures: bool, post: bool) -> str:
     """
     images = "data: 'self'" if pictures else "data:"
     connect = "'self'" if post else "'none'"
-    return f"default-src 'none'; img-src {images}; style-src 'unsafe-inline'; script-src {script_source()}; connect-src {connect}"
-
-
-@cache
-def script_source() -> str:
-    """Return what a content security policy calls the page's script."""
-    digest = hashlib.sha256(_text("review.js").encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-@cache
-def _text(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    source = html_style.script_source(_PACKAGE, "review.js")
+    return f"default-src 'none'; img-src {images}; style-src 'unsafe-inline'; script-src {source}; connect-src {connect}"
 
 
 def _thumbnails(sets: tuple[DuplicateSet, ...]) -> dict[Any, Thumbnail]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from retrieval.collection.answers import link_of
+from retrieval.collection.answers import RowImage, link_of
 from retrieval.display import path_json
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _DECIMALS: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DuplicateImage:
+class DuplicateImage(RowImage):
     """An image of a set.
 
     Attributes:
@@ -66,17 +66,6 @@ class DuplicateImage:
     def link(self) -> str:
         """What a person can open: the file's absolute path, or an address."""
         return link_of(self.path, self._origin, root=self._root)
-
-    @property
-    def origin(self) -> Origin | None:
-        """Where the image is read from, if not from a file of the collection's first folder; None otherwise."""
-        return self._origin
-
-    def read_bytes(self) -> bytes:
-        """Return the bytes of the image's file."""
-        from retrieval.sources.media import read_path
-
-        return read_path(self.link) if self._origin is None else self._origin.read()
 
     @property
     def is_file(self) -> bool:

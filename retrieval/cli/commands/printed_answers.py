@@ -1,4 +1,4 @@
-"""Print images that were picked: the options that say in which form, and what is written."""
+"""Print what a command found in the form that was asked for, and declare the options that say which."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import click
 
 from retrieval.cli.frame import NEW_FILE, Session, columns, emit, on_terminal
 from retrieval.cli.reports import picked_text
+from retrieval.render import json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from retrieval.curation.picks import Picked
@@ -23,6 +24,16 @@ def picked_output(command: Any) -> Any:
     csv = click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
     html = click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page of the images, too.")
     return html(csv(files(null(command))))
+
+
+def print_found(found: Any, lines: Callable[..., str | bytes], *, as_json: bool, csv: bool) -> None:
+    """Print as JSON, as CSV, or as the ``lines`` that a report makes for a terminal or a pipe."""
+    if as_json:
+        emit(json_text(found.to_json()))
+    elif csv:
+        emit(found.to_csv(terminal=on_terminal()))
+    else:
+        emit(lines(found, columns=columns() if on_terminal() else 0))
 
 
 def print_picked(
