@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from indexes.generation.manifest import Exact, FileInfo, Funnel, Inverted, Manifest, Request, Source
+from indexes.generation import Funnel, Inverted, Request, Source
+from indexes.generation.manifest import Exact, FileInfo, Manifest
 from indexes.vectors.arrays import Vectors
 from indexes.vectors.space import Space
 

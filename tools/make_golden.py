@@ -23,7 +23,7 @@ from PIL import Image
 import retrieval
 from indexes.derivation import derive, publish_rows
 from indexes.generation import HAND, read_manifest, source_of_type
-from indexes.generation.manifest import FORMAT
+from indexes.generation.description import FORMAT
 from indexes.store import NewRow, VectorStore, WriterLock
 from indexes.vectors.arrays import unit_rows
 from retrieval.collection.rows import derived_files

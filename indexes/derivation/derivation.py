@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.derivation.build_plan import Event, OnEvent, Plan, plan
+from indexes.derivation.build_plan import Event, OnEvent
 from indexes.derivation.construction import Learn, SharedTraining, parts
 from indexes.derivation.derived_files import DerivedFile
 from indexes.derivation.publish import Carried, Facts, publish, published, with_folder
@@ -20,8 +20,6 @@ from indexes.errors import OptionError
 from indexes.generation import Columns, Manifest, Source, is_new, request
 from indexes.store import RERANK, RerankRows, VectorStore
 from indexes.vectors import Space
-
-__all__ = ["Carried", "Event", "Learn", "OnEvent", "Plan", "check_dim", "derive", "plan", "publish_tail"]
 
 _NOTHING = Carried()
 

@@ -14,7 +14,6 @@ from typing import Any
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import (
     PARTIAL,
-    link_or_copy,
     make_directories,
     move,
     remove_partials,
@@ -26,57 +25,18 @@ from indexes.files import (
 )
 from indexes.generation import file_checks
 from indexes.generation.description import (
-    FORMAT,
     GENERATIONS,
     MANIFEST,
-    PLAIN,
     Exact,
     FileInfo,
-    Funnel,
-    IndexInfo,
-    Inverted,
     Manifest,
-    Request,
-    Source,
     generation_path,
     read_manifest,
     returnable,
-    store_path,
 )
-from indexes.generation.pins import PIN, Pin, pin_generation, read_pinned
+from indexes.generation.pins import PIN
 from indexes.layout import SHARDS
 from indexes.repair_hints import cure_of_file
-
-__all__ = [
-    "FORMAT",
-    "MANIFEST",
-    "PLAIN",
-    "Exact",
-    "FileInfo",
-    "Funnel",
-    "IndexInfo",
-    "Inverted",
-    "Manifest",
-    "Pin",
-    "Request",
-    "Source",
-    "check_file",
-    "check_sizes",
-    "generation_path",
-    "has_stale_generations",
-    "link_or_copy",
-    "new_generation_dir",
-    "pin_generation",
-    "publish",
-    "publish_beside",
-    "read_manifest",
-    "read_pinned",
-    "record_activations",
-    "remove_generations",
-    "store_path",
-    "sweep_generations",
-    "write_manifest",
-]
 
 INDEX = "index.faiss"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
+    from indexes.layout import BACKGROUND as BACKGROUND
     from indexes.migration import alignment as alignment, calibration as calibration
     from indexes.migration.alignment import (
         Probe as Probe,
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
         overlap as overlap,
         slerp as slerp,
     )
-    from indexes.migration.background import BACKGROUND as BACKGROUND, Background as Background
+    from indexes.migration.background import Background as Background
     from indexes.migration.blend import Blend as Blend
     from indexes.migration.calibration import Calibration as Calibration
     from indexes.migration.mixed_search import Mixture as Mixture

@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import ShapeError, StoreCorrupt
 from indexes.files import limit_reached, parsed
-from indexes.layout import BACKGROUND
 from indexes.vectors import Vectors
-
-__all__ = ["BACKGROUND", "Background", "Side"]
 
 AXES = 64
 """Directions kept of a sample; with so many the spread of a query's scores is told to 3 %, by 512 of its rows to 6 %."""

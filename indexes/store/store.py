@@ -71,9 +71,6 @@ from indexes.store.tables import (
 from indexes.store.writer import Writer, require
 from indexes.vectors import Bitmap, Halves, Ids, Vectors
 
-__all__ = ["VECTORS", "NewRow", "Record", "VectorStore"]
-
-
 _COPIES = 16_384
 """Contents whose rows are remembered."""
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Ids
     from retrieval.encoders import EncoderLike
 
-__all__ = ["Activated", "activate"]
-
 SAMPLE = 1000  # stored rows on which the codes' decoding is measured
 
 

@@ -18,20 +18,6 @@ from retrieval.display import UNSAFE, cells, escape, path_json, paths_json, shor
 from retrieval.render.hit_facts import HitLike
 from retrieval.render.hit_places import moment_of, moment_text, part_text
 
-__all__ = [
-    "Form",
-    "HitLike",
-    "csv_text",
-    "fields",
-    "hit_json",
-    "hits",
-    "json_text",
-    "likely_text",
-    "replacing",
-    "score_text",
-    "table",
-]
-
 NAMED_DUPLICATES = 3
 RELATIONS = {"picture": "same picture", "scene": "same scene", "object": "same object"}
 _FACTS = (

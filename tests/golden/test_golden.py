@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import retrieval
-from indexes.generation.manifest import FORMAT, read_manifest
+from indexes.generation.description import FORMAT
+from indexes.generation.manifest import read_manifest
 from indexes.store import VectorStore
 from indexes.vectors.arrays import unit_rows
 from retrieval.cli import main

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from indexes.generation.manifest import Exact, Manifest, new_generation_dir, publish, read_pinned
+from indexes.generation import read_pinned
+from indexes.generation.manifest import Exact, Manifest, new_generation_dir, publish
 from indexes.store.lmdb import environment
 from indexes.store.store import NewRow, VectorStore
 from indexes.store.tables import digest_runs

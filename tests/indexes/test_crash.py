@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from indexes.generation import check_sizes, generation_path, read_pinned, verify
-from indexes.generation.description.description import MANIFEST
+from indexes.layout import MANIFEST
 from indexes.store.mirror import RerankRows
 from indexes.store.store import VectorStore
 from tests.indexes.crash_build import DIM, ROUNDS, ROWS, build, rows_of

@@ -27,8 +27,6 @@ from indexes.vectors import (
     padding,
 )
 
-__all__ = ["Halves", "exact", "exact_among", "floats", "scored"]
-
 Pairs: TypeAlias = tuple[Ids, Ids]
 """Positions of queries and of rows, ``(m,)`` each: candidates."""
 

@@ -10,8 +10,6 @@ from indexes.errors import StoreCorrupt
 from indexes.generation.description.description import Manifest, Request, generation_path
 from indexes.layout import REPORT
 
-__all__ = ["RECALL", "Request", "is_new", "request"]
-
 RECALL = 0.95
 
 

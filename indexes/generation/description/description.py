@@ -27,11 +27,8 @@ from indexes.fields import (
     text,
 )
 from indexes.generation.description.index_kinds import (
-    Exact,
     FileInfo,
-    Funnel,
     IndexInfo,
-    Inverted,
     index_from_json,
     index_from_old_json,
     index_to_json,
@@ -45,25 +42,6 @@ if TYPE_CHECKING:
     from indexes.generation.description.columns import Columns
     from indexes.generation.description.recent import Recent
 
-__all__ = [
-    "FORMAT",
-    "GENERATIONS",
-    "MANIFEST",
-    "MIGRATING",
-    "REENCODING",
-    "Exact",
-    "FileInfo",
-    "Funnel",
-    "IndexInfo",
-    "Inverted",
-    "Manifest",
-    "Request",
-    "Source",
-    "generation_path",
-    "read_manifest",
-    "returnable",
-    "store_path",
-]
 
 FORMAT = 6
 """The newest layout that this version reads.

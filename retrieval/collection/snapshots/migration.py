@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.derivation import Carried
-from indexes.generation import MIGRATING, check_file, generation_path
+from indexes.generation import check_file, generation_path
 from indexes.layout import MAPS
 from indexes.migration import BACKGROUND, Background, Calibration, Mixture, write_rows_of
 from indexes.vectors import Space, transforms
@@ -215,6 +215,3 @@ def summary(entry: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("old") is None and "old_space" in entry:  # an encoder that was given as an object
         found["old"] = entry["old_space"]["name"]
     return found
-
-
-__all__ = ["MIGRATING", "Migration", "Pair", "carried_by", "require_settled", "summary", "under_way"]

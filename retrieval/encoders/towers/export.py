@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["INPUT", "OPSET", "export"]
-
 INPUT, OUTPUT = "input", "features"
 OPSET = 17  # the first in which LayerNorm is one operator
 

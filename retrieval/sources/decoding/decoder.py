@@ -16,7 +16,7 @@ from retrieval.errors import ImageError
 from retrieval.sources.decoding.budget import DECODED_BYTES
 from retrieval.sources.decoding.colours import UPRIGHT, conversion_bytes, mode_bytes, reduced, rgb
 from retrieval.sources.decoding.formats import quiet
-from retrieval.sources.decoding.image_files import MOST_MISSING, OpenedFile, open_file, orientation_of
+from retrieval.sources.decoding.image_files import OpenedFile, open_file, orientation_of
 from retrieval.sources.decoding.os_reasons import os_reason
 from retrieval.sources.decoding.reasons import BROKEN, broken, image_error
 
@@ -26,19 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrieval.sources.decoding.file_formats import Page
-
-__all__ = [
-    "MAX_PIXELS",
-    "MOST_MISSING",
-    "ImageSource",
-    "Loaded",
-    "content_hash",
-    "decode",
-    "loaded",
-    "read_file",
-    "read_file_head",
-    "refuse_large",
-]
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]"
 """A path, the bytes of an image file, an open binary file, a Pillow image, or an array of uint8 pixels: grey, RGB or RGBA."""

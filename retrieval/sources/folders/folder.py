@@ -10,8 +10,8 @@ from retrieval.errors import OptionError
 from retrieval.location import require_folder
 from retrieval.sources import keys
 from retrieval.sources.folders.folder_options import FolderOptions
-from retrieval.sources.folders.folder_walk import Found, Seen, Skipped, look, walk_files
-from retrieval.sources.folders.listing import SourceEntry
+from retrieval.sources.folders.folder_walk import look, walk_files
+from retrieval.sources.folders.listing import Found, Seen, Skipped, SourceEntry
 from retrieval.sources.media import split_key
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import numpy as np
 
 from indexes.files import replace_file, writing
 from retrieval.sources import SkippedFile, read_skipped, write_skipped
-from retrieval.sources.folders.folder_walk import Folder, names_in
+from retrieval.sources.folders.folder_walk import names_in
+from retrieval.sources.folders.listing import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

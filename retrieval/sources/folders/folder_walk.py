@@ -21,10 +21,9 @@ from retrieval.sources.folders.listing import (
     Found,
     Seen,
     Skipped,
-    has_image_suffix,
     suffix_of,
 )
-from retrieval.sources.folders.selection import OWN, RESOURCE_FORK, SKIPPED_FOLDERS, Selection
+from retrieval.sources.folders.selection import OWN, RESOURCE_FORK, Selection
 from retrieval.sources.folders.signatures import first_bytes, recognise
 
 _DEVELOPED = frozenset({"jpg", "jpeg", "jpe", "jfif", "heic", "heif", "hif"})
@@ -36,28 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from retrieval.sources.folders.folder_options import FolderOptions
-
-__all__ = [
-    "FORMATS",
-    "NOT_FOLLOWED",
-    "SKIPPED_FOLDERS",
-    "SUFFIXES",
-    "UNSUPPORTED",
-    "UNSUPPORTED_FORMAT",
-    "Folder",
-    "Found",
-    "Seen",
-    "Skipped",
-    "has_image_suffix",
-    "images",
-    "look",
-    "mount_points",
-    "names_in",
-    "os_reason",
-    "suffix_of",
-    "walk",
-    "walk_files",
-]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,14 +11,16 @@ from retrieval.errors import OptionError
 from retrieval.sources import file_marks, keys
 from retrieval.sources.folders.folder import FolderSource
 from retrieval.sources.folders.folder_options import FolderOptions
-from retrieval.sources.folders.folder_walk import (
+from retrieval.sources.folders.listing import (
     FORMATS,
+    RAW_SUFFIXES,
+    UNSUPPORTED,
     UNSUPPORTED_FORMAT,
     Skipped,
+    SourceEntry,
     has_image_suffix,
     suffix_of,
 )
-from retrieval.sources.folders.listing import RAW_SUFFIXES, UNSUPPORTED, SourceEntry
 from retrieval.sources.media import DOCUMENT_SUFFIXES, FILM_SUFFIXES, split_key
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from retrieval.sources import Entry
-    from retrieval.sources.folders.folder_walk import Found, Seen
+    from retrieval.sources.folders.listing import Found, Seen
 
 _SEVERAL = {**dict.fromkeys(FILM_SUFFIXES, "every"), **dict.fromkeys(DOCUMENT_SUFFIXES, "pages")}
 """Suffixes of files that hold several pictures, and the option that takes these."""

@@ -11,16 +11,14 @@ from dataclasses import replace
 import pytest
 
 from indexes.errors import OptionError, StoreCorrupt, StoreFull, StoreReadOnly
+from indexes.files import link_or_copy
+from indexes.generation import Inverted, pin_generation, read_pinned
 from indexes.generation.manifest import (
-    Inverted,
     check_sizes,
     generation_path,
-    link_or_copy,
     new_generation_dir,
-    pin_generation,
     publish,
     read_manifest,
-    read_pinned,
 )
 from tests.indexes.generation.generations import manifest, published
 

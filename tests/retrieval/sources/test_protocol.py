@@ -18,11 +18,10 @@ from retrieval.errors import ImageError, OptionError
 from retrieval.ingestion.changes.changes import compare
 from retrieval.ingestion.changes.stored_files import StoredFiles
 from retrieval.ingestion.intake.intake import Intake
-from retrieval.sources import FolderMemory, keys
+from retrieval.sources import FolderMemory, Seen, Skipped, keys
 from retrieval.sources.collection_source import open_source
 from retrieval.sources.folders.folder import FolderSource
 from retrieval.sources.folders.folder_options import FolderOptions
-from retrieval.sources.folders.folder_walk import Seen, Skipped
 from retrieval.sources.protocol import Source
 from tests.retrieval.folders import CountingEncoder, fill
 

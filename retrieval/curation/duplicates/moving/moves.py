@@ -24,8 +24,6 @@ from retrieval.sources.decoding import content_hash
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["UNDO", "Move", "MoveReport", "move_files", "undo_moves"]
-
 UNDO: Final = "undo-moves.jsonl"
 """Name of the undo file in the folder that files are moved to."""
 

@@ -11,16 +11,9 @@ import pytest
 from hypothesis import given
 
 from indexes.errors import ManifestTooNew, StoreCorrupt
-from indexes.generation import HAND, Source, source_of_type
-from indexes.generation.manifest import (
-    FORMAT,
-    Exact,
-    Funnel,
-    Inverted,
-    Manifest,
-    read_manifest,
-    write_manifest,
-)
+from indexes.generation import HAND, Funnel, Inverted, Source, source_of_type
+from indexes.generation.description import FORMAT
+from indexes.generation.manifest import Exact, Manifest, read_manifest, write_manifest
 from tests.strategies import manifests
 
 OLD = {

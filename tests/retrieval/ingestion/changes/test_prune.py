@@ -14,10 +14,9 @@ from retrieval.errors import OptionError, PruneRefused
 from retrieval.ingestion.changes.changes import compare
 from retrieval.ingestion.changes.pruning import refuse_emptying
 from retrieval.ingestion.changes.stored_files import StoredFiles
-from retrieval.sources import FolderMemory
+from retrieval.sources import FolderMemory, Seen, Skipped
 from retrieval.sources.folders.folder import FolderSource
 from retrieval.sources.folders.folder_options import FolderOptions
-from retrieval.sources.folders.folder_walk import Seen, Skipped
 from tests.retrieval.folders import CountingEncoder, fill
 from tests.retrieval.ingestion.galleries import build, paths
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retrieval.sources import Folder, Seen
 from retrieval.sources.folders import folder_memory
 from retrieval.sources.folders.folder_memory import (
     changed_since,
@@ -17,7 +18,7 @@ from retrieval.sources.folders.folder_memory import (
     write_rejected,
 )
 from retrieval.sources.folders.folder_options import FolderOptions
-from retrieval.sources.folders.folder_walk import Folder, Seen, walk
+from retrieval.sources.folders.folder_walk import walk
 from tests.retrieval.folders import fill
 
 

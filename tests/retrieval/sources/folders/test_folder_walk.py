@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.sources.folders.folder_walk import SKIPPED_FOLDERS, SUFFIXES, UNSUPPORTED, Found, Skipped, walk
+from retrieval.sources import SUFFIXES, UNSUPPORTED, Found, Skipped
+from retrieval.sources.folders.folder_walk import walk
 from retrieval.sources.folders.listing import RAW_SUFFIXES
+from retrieval.sources.folders.selection import SKIPPED_FOLDERS
 
 
 def touch(root: Path, *names: str) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.sources.folders.folder_walk import Found, Seen, walk
+from retrieval.sources import Found, Seen
+from retrieval.sources.folders.folder_walk import walk
 from retrieval.sources.folders.selection import SKIPPED_FOLDERS, Selection
 from tests.retrieval.sources.folders.test_folder_walk import touch
 

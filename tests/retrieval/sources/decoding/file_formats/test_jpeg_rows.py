@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from retrieval.errors import ImageError
-from retrieval.sources.decoding.decoder import MOST_MISSING, decode
+from retrieval.sources.decoding.decoder import decode
 from retrieval.sources.decoding.file_formats.jpeg_rows import coefficient_bytes, missing_part
+from retrieval.sources.decoding.image_files import MOST_MISSING
 from tests.retrieval.pictures import encoded, scene
 from tests.retrieval.sources.differences import difference
 
