@@ -134,7 +134,12 @@ def plan(
         raise OptionError(
             f"index kind {wanted!r} is empty; use {', '.join(_KINDS)} or a FAISS factory string"
         )
-    index = ivf.make(factory, dim=width, prefix=dim)
+    try:
+        index = ivf.make(factory, dim=width, prefix=dim)
+    except OptionError as error:
+        if named:
+            raise
+        raise OptionError(f"{error}; use {', '.join(_KINDS)} or another FAISS factory string") from error
     lists = ivf.lists_of(index)
     least = SMALLEST if named else max(lists, 1)
     if count < least:

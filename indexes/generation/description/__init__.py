@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from indexes.generation.description.columns import TABLE as TABLE, Columns as Columns
     from indexes.generation.description.description import (
         FORMAT as FORMAT,
-        GENERATIONS as GENERATIONS,
-        MANIFEST as MANIFEST,
         MIGRATING as MIGRATING,
         PLAIN as PLAIN,
         REENCODING as REENCODING,
@@ -53,6 +51,6 @@ if TYPE_CHECKING:
         free_number as free_number,
         source_of_type as source_of_type,
     )
-    from indexes.layout import SHARDS as SHARDS
+    from indexes.layout import GENERATIONS as GENERATIONS, MANIFEST as MANIFEST, SHARDS as SHARDS
 
 lazy(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from indexes.generation import FOLDER, HAND
 from retrieval.cli.reports.paths import shown
 from retrieval.location import DIRECTORY
 
@@ -45,15 +46,14 @@ def retired() -> str:
 
 
 def stale(collection: Collection) -> str:
-    """Say that the folder is newer than its index."""
+    """Say that the sources are newer than their index; a folder alone is named, other sources are those that it has."""
     import shlex
 
     root, home = collection.root, collection.directory
-    where = "" if home == root / DIRECTORY else f" --index {shlex.quote(shown(str(home)))}"
-    return (
-        "note: files came or went since the index was built; to take them up: "
-        f"retrieve build-index {shlex.quote(shown(str(root)))}{where}"
-    )
+    is_folder = all(source.type in {FOLDER, HAND} for source in collection.manifest.sources)
+    named = f" {shlex.quote(shown(str(root)))}" if is_folder else ""
+    where = "" if named and home == root / DIRECTORY else f" --index {shlex.quote(shown(str(home)))}"
+    return f"note: files came or went since the index was built; to take them up: retrieve build-index{named}{where}"
 
 
 def verified(hits: Hits) -> str:

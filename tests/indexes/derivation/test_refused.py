@@ -65,3 +65,8 @@ def test_a_full_memory_does_not_keep_a_tail_out(tmp_path, monkeypatch):
     monkeypatch.setattr(build_plan, "available_memory", lambda: 1)
 
     assert build(tmp_path).count == 1010
+
+
+def test_a_kind_that_faiss_does_not_know_is_refused_with_those_that_have_a_name():
+    with pytest.raises(OptionError, match=r"'ivfsqq'.*; use auto, flat, .* or another FAISS factory string"):
+        build_plan.plan(5000, 64, kind="ivfsqq")
