@@ -18,7 +18,7 @@ from indexes.migration.blend import Blend
 from indexes.migration.calibration import Calibration
 from indexes.migration.pair_scores import PairScores
 from indexes.migration.sides import NewSide, OldSide
-from indexes.migration.staging import ROWS_OF, read_rows_of
+from indexes.migration.staging import ADDED_IDS, ROWS_OF, read_added, read_rows_of
 from indexes.search import TUNED_K, Generation, require_whole
 from indexes.store import RERANK, RerankRows
 from indexes.vectors import (
@@ -66,8 +66,12 @@ class Mixture:
         background: Background | None = None,
         prefixes: tuple[int, ...] = (),
         staging: Path | None = None,
+        added: Ids | None = None,
     ) -> None:
-        """Take over what `open` opened; ``staging`` is where an index of the new rows may lie."""
+        """Take over what `open` opened.
+
+        ``staging`` is where an index of the new rows may lie; ``added`` are ids of images that the old encoder has not seen.
+        """
         self._generation = generation
         self._pair = None if background is None else PairScores(background)
         self._by_both = self._pair is not None and self._pair.by_both
@@ -81,6 +85,11 @@ class Mixture:
         alive = generation.count if live is None else int(np.count_nonzero(live))
         self._share = max(_LEAST_SHARE, np.count_nonzero(renewed) / max(alive, 1))
         self._old = OldSide(generation, rows_of >= 0)
+        # Old rows of images that were added are what the map expects: the new side scores these alone.
+        self._by_new: Bitmap | None = None
+        if self._by_both and added is not None and len(added):
+            self._by_new = np.zeros(generation.count, dtype=np.bool_)
+            self._by_new[added] = True
         # Rows that both sides score are found by either.
         self._old_of_images = OldSide(generation, np.zeros_like(renewed)) if self._by_both else self._old
         self._new = (
@@ -108,7 +117,12 @@ class Mixture:
         """
         home, manifest = Path(directory), generation.manifest
         check_file(home, manifest, ROWS_OF)
-        table = read_rows_of(generation_path(home, manifest.generation), count=manifest.count)
+        folder = generation_path(home, manifest.generation)
+        table = read_rows_of(folder, count=manifest.count)
+        added = None
+        if background is not None and background.old_weight and ADDED_IDS in manifest.files:
+            check_file(home, manifest, ADDED_IDS)
+            added = read_added(folder)
         needed = int(table.max(initial=-1)) + 1
         rows = RerankRows.open(home / staging / RERANK, dim=space.dim, count=needed).rows
         return cls(
@@ -120,6 +134,7 @@ class Mixture:
             background=background,
             prefixes=prefixes,
             staging=home / staging,
+            added=added,
         )
 
     def close(self) -> None:
@@ -222,7 +237,8 @@ class Mixture:
                 rows = self.rows.take(places, axis=0)
                 ids = np.concatenate((ids, self._ids.take(places)))
             old_rows = self._generation.rows.take(ids if self._by_both else ids[:first], axis=0)
-            scores, cosines = pair.scores(*one, old_rows, rows)
+            alone = None if self._by_new is None else self._by_new.take(ids[first:])
+            scores, cosines = pair.scores(*one, old_rows, rows, by_new=alone)
             order = np.lexsort((ids, -scores))[:k]
             renewed = order >= first
             # Making places and filling them would cost one query a tenth.

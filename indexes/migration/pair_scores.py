@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.vectors import Halves, floats
+from indexes.vectors import Bitmap, Halves, floats
 
 if TYPE_CHECKING:
     from indexes.migration.background import Background, Side
@@ -147,7 +147,13 @@ class PairScores:
         return found
 
     def scores(
-        self, old: Asked, new: Asked, old_rows: Halves, new_rows: Halves | None
+        self,
+        old: Asked,
+        new: Asked,
+        old_rows: Halves,
+        new_rows: Halves | None,
+        *,
+        by_new: Bitmap | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the scores on the new side's scale and the plain cosines of a query with rows, ``(s + t,)`` both.
 
@@ -155,6 +161,7 @@ class PairScores:
             old, new: the query, as `ask` returned it.
             old_rows, new_rows: ``(s, d_old)`` and ``(t, d_new)`` float16; None for no new ones. If scored `by_both`, the old vectors
                 of the new rows stand behind the others: ``(s + t, d_old)``.
+            by_new: ``(t,)`` flags of new rows that the new side scores alone even so; None for none.
         """
         more = 0 if new_rows is None else len(new_rows)
         count = len(old_rows)  # scored by the old side
@@ -175,5 +182,6 @@ class PairScores:
             by_old = scores[first:].copy() if self.by_both else None
             self._new.score(new, new_rows, scores[first:], cosines[first:])
             if by_old is not None:
-                scores[first:] = self._background.of_both(by_old, scores[first:], new.mean)
+                both = self._background.of_both(by_old, scores[first:], new.mean)
+                scores[first:] = both if by_new is None else np.where(by_new, scores[first:], both)
         return scores, cosines

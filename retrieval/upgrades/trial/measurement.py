@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from retrieval.upgrades.trial.sample import Others
 
 _TIMED = 200
+_MOST_ASKED = 2_000
+_BLOCK = 256
 POINTS = 11
 
 
@@ -149,9 +151,9 @@ def _filled(probe: Probe, others: Others | None) -> Probe:
 
 
 def _of_every_row(probe: Probe) -> Probe:
-    """Return queries by every row of a gallery with labels: no map that is measured was fitted on one of them."""
-    old, new = probe.gallery_old, probe.gallery_new
-    return replace(probe, old=old, new=new, target=np.arange(len(old)))
+    """Return queries by every row of a gallery with labels, `_MOST_ASKED` at most: no map that is measured was fitted on one of them."""
+    asked = np.random.default_rng(0).permutation(len(probe.gallery_old))[:_MOST_ASKED]
+    return replace(probe, old=probe.gallery_old[asked], new=probe.gallery_new[asked], target=asked)
 
 
 def _right_at_the_start(way: Fitted, probes: Sequence[Probe], select: Probe, others: Others) -> list[Bitmap]:
@@ -166,23 +168,41 @@ def _right_at_the_start(way: Fitted, probes: Sequence[Probe], select: Probe, oth
     background = background_of(way, select, old=select.gallery_old, new=select.gallery_new)
     count = len(select.gallery_old)
     renewed = np.arange(count) < round(others.share * (count + len(others.rows)))
-    found = []
-    for probe in probes:
-        mapped = way.queries(probe.new, probe.old)
-        before, after = background.scores(mapped, probe.new, probe.gallery_old, probe.gallery_new)
-        scores = np.hstack(
-            (np.where(renewed, after, before), background.before(mapped, probe.new, others.rows))
+    return [
+        np.concatenate(
+            [
+                _right_in_a_mixture(
+                    way, _part(probe, slice(start, start + _BLOCK)), background, renewed, others
+                )
+                for start in range(0, len(probe.target), _BLOCK)
+            ]
         )
-        own = np.arange(len(probe.target)), probe.target
-        labels = probe.labels
-        if labels is None or others.labels is None:
-            scores[own] = before[own]
-            found.append(scores.argmax(axis=1) == probe.target)
-        else:
-            scores[own] = -np.inf
-            of = np.concatenate((labels, others.labels))
-            found.append(of[scores.argmax(axis=1)] == labels[probe.target])
+        for probe in probes
+    ]
+
+
+def _right_in_a_mixture(
+    way: Fitted, probe: Probe, background: Background, renewed: Bitmap, others: Others
+) -> Bitmap:
+    """Return ``(q,)`` flags of what is right in a gallery with ``renewed`` rows ``(g,)``, and others behind it."""
+    mapped = way.queries(probe.new, probe.old)
+    before, after = background.scores(mapped, probe.new, probe.gallery_old, probe.gallery_new)
+    scores = np.hstack((np.where(renewed, after, before), background.before(mapped, probe.new, others.rows)))
+    own = np.arange(len(probe.target)), probe.target
+    labels = probe.labels
+    if labels is None or others.labels is None:
+        scores[own] = before[own]
+        found: Bitmap = scores.argmax(axis=1) == probe.target
+    else:
+        scores[own] = -np.inf
+        of = np.concatenate((labels, others.labels))
+        found = of[scores.argmax(axis=1)] == labels[probe.target]
     return found
+
+
+def _part(probe: Probe, part: slice) -> Probe:
+    """Return some of a probe's queries."""
+    return replace(probe, old=probe.old[part], new=probe.new[part], target=probe.target[part])
 
 
 def _clearly_more(before: Bitmap, after: Bitmap) -> bool:

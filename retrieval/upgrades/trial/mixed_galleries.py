@@ -24,7 +24,7 @@ _STRETCHES = (0.85, 1.15, 1.3, 1.5)
 _WEIGHTS = (0.25, 0.5, 1.0)
 """Of the old side's score of rows that both encoders have seen. Unless another one finds clearly more, it is 1 where the old encoder
 finds nearly as much as the new one, else 0.5."""
-_NEARLY = 0.8
+_NEARLY = 0.9
 _BEYOND = 2.0
 """Standard errors by which a stretch must find more than none: few queries choose, and between like encoders a wrong one lets one
 side of a mixed gallery crowd out the other."""

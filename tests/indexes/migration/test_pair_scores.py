@@ -64,6 +64,13 @@ def test_rows_of_both_spaces_are_scored_by_both(background, weight):
         wanted = every[0][number, :18], every[1][number, 18:]
         np.testing.assert_allclose(scores, np.concatenate(wanted), atol=1e-3)
         np.testing.assert_allclose(cosines[18:], new[18:].astype(np.float32) @ asked_new[number], atol=2e-3)
+        alone, _ = pair.scores(
+            *one, old, new[18:], by_new=np.arange(12) < 5
+        )  # added: no old encoder saw them
+        new_side = replace(background, old_weight=0.0)
+        by_new = new_side.scores(asked_old, asked_new, *(part.astype(np.float32) for part in (old, new)))[1]
+        np.testing.assert_allclose(alone[18:23], by_new[number, 18:23], atol=1e-3)
+        np.testing.assert_array_equal(alone[23:], scores[23:])
         if number == 0:  # the row is asked for itself
             assert scores.argmax() == 20
             assert scores[20] == pytest.approx(1, abs=2e-3)
