@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from indexes.generation import FOLDER
 from retrieval.errors import OptionError
-from retrieval.location import find_collection, is_sharded, place_collection, require_folder
+from retrieval.location import DIRECTORY, find_collection, is_sharded, place_collection, require_folder
 from retrieval.sources import STANDARD_INPUT, FolderSource, named_type, open_spec, whole_text
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def find_directory(given: Sequence[SourceLike], index: str | os.PathLike[str] | 
                 "nothing says what to build; name a source, or a collection with `index=…` to build it again"
             )
         place = place_collection(Path(os.sep), index)
-        return place if is_sharded(place) else find_collection(index)
+        begun = (one for one in (place, place / DIRECTORY) if is_sharded(one))
+        return next(begun, None) or find_collection(index)
     folders = [_folder(source) for source in given]  # each is looked at before a directory is made
     if index is not None:
         return place_collection(folders[0] or Path(os.sep), index)

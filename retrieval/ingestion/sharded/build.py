@@ -88,10 +88,12 @@ def build_shards(
         begun = read_ledger(directory)
         place, known = _known(directory, before, begun)
         options = {**options, "encoder": _encoder(options["encoder"], known, begun)}
+        if known is None:  # else it has them
+            options |= {name: value for name, value in begun.options.items() if options.get(name) is None}
         source, recorded = _source(given, directory, before, place, known, options)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
         named = options["encoder"] if isinstance(options["encoder"], str) else None
-        begun = replace(begun, encoder=named)
+        begun = replace(begun, encoder=named, options=_of_walk(options))
         listed = list_source(
             source, recorded, directory, before, begun, shards, shard_rows, watch, prune=options["prune"]
         )
@@ -216,11 +218,7 @@ def _source(
         first, known: a shard and its manifest.
         options: of the build.
     """
-    asked = {
-        name: value if isinstance(value, str | int | float | bool) else list(value)
-        for name in _OF_WALK
-        if (value := options[name]) is not None
-    }
+    asked = _of_walk(options)
     if known is None and not given:
         raise OptionError("nothing says what to build; name a source")
     chosen = choose_sources(given, first, known, options=asked, root=options["root"]).chosen[0]
@@ -240,6 +238,15 @@ def _source(
         else record_path(directory, source.spec)
     )
     return source, replace(chosen.recorded, path=path)
+
+
+def _of_walk(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the source that were given, as JSON has them."""
+    return {
+        name: value if isinstance(value, str | int | float | bool) else list(value)
+        for name in _OF_WALK
+        if (value := options[name]) is not None
+    }
 
 
 def _training(directory: Path, before: Shards) -> SharedTraining | None:

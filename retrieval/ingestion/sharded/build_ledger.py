@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from indexes.files import replace_file, writing
 
@@ -23,18 +23,21 @@ class Begun:
     Attributes:
         units: of each shard by its number.
         encoder: that was named; None for the default one, or for an object.
+        options: how the source is to be walked, as they were given.
     """
 
     units: Mapping[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     encoder: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_ledger(directory: Path, begun: Begun) -> None:
     """Write it beside `shards.json`."""
     path = directory / LEDGER
     units = {str(number): own for number, own in begun.units.items()}
+    facts = {"encoder": begun.encoder, "options": begun.options, "units": units}
     with writing(path):
-        replace_file(path, json.dumps({"encoder": begun.encoder, "units": units}, indent=1).encode())
+        replace_file(path, json.dumps(facts, indent=1).encode())
 
 
 def read_ledger(directory: Path) -> Begun:
@@ -43,6 +46,6 @@ def read_ledger(directory: Path) -> Begun:
         facts = json.loads((directory / LEDGER).read_bytes())
         named = facts.get("units", facts)  # units alone, as versions before wrote them
         units = {int(number): tuple((name, first) for name, first in own) for number, own in named.items()}
-        return Begun(units=units, encoder=facts.get("encoder"))
+        return Begun(units=units, encoder=facts.get("encoder"), options=dict(facts.get("options", {})))
     except (OSError, ValueError, TypeError, AttributeError):
         return Begun()

@@ -196,19 +196,19 @@ def test_a_build_that_dies_between_shards_goes_on(root, monkeypatch, again):
     assert not (root.parent / "big/manifest.json").exists()
 
 
-def test_a_build_that_died_goes_on_with_the_encoder_of_whichever_shard_was_done(root):
-    place, ledger = root.parent / "big", {"units": {"0": [], "1": []}}
-    build(root, shards=2, encoder="nano@1")
-    ledger["units"] = {shard.number: shard.units for shard in read_shards(place).shards}
+def test_a_build_that_died_goes_on_as_whichever_shard_was_done(root):
+    place = root / ".retrieve"
+    build(root, shards=2, encoder="nano@1", exclude=["0.png"], index=place)
+    units = {shard.number: shard.units for shard in read_shards(place).shards}
     shutil.rmtree(place / "shard-00000")
     (place / "shards.json").unlink()
-    (place / "building.json").write_text(json.dumps(ledger))
+    (place / "building.json").write_text(json.dumps({"units": units}))
 
     with pytest.raises(OptionError, match="holds vectors of nano@1, not of nano@2"):
-        build(root, encoder="nano@2")
-    report = build(root, encoder=None)
+        build(root, encoder="nano@2", index=place)
+    report = build(root, encoder=None, index=root, named=False)
 
-    assert (report.images, report.encoded) == (12, len(ledger["units"][0]) * 3)
+    assert (report.images, report.encoded) == (8, len(units[0]) * 2)
     assert {shard.manifest.encoder for shard in read_shards(place).shards} == {"nano@1"}
 
 
@@ -221,11 +221,12 @@ def test_a_build_that_died_before_any_shard_was_done_goes_on_with_the_encoder_th
     with monkeypatch.context() as patched:
         patched.setattr(jobs, "build_one", dying)
         with pytest.raises(KeyboardInterrupt):
-            build(root, shards=2, encoder="nano@1")
+            build(root, shards=2, encoder="nano@1", exclude=["0.png"], index=root / ".retrieve")
 
-    build(root, encoder=None)
+    report = build(root, encoder=None, index=None)
 
-    assert {shard.manifest.encoder for shard in read_shards(root.parent / "big").shards} == {"nano@1"}
+    assert report.images == 8
+    assert {shard.manifest.encoder for shard in read_shards(root / ".retrieve").shards} == {"nano@1"}
 
 
 def test_readers_see_all_shards_as_they_were_until_the_build_ends(root, monkeypatch):
