@@ -100,7 +100,9 @@ def encode_queries(
         try:
             answers[place] = _sum(one, found, opened)
         except (*ONE_QUERYS, EncoderError) as error:
-            answers[place] = error
+            # Without the frames that it came through: these hold the answers, so that a decoded picture would stay until Python searches
+            # for garbage.
+            answers[place] = error.with_traceback(None)
     return [answer for answer in answers if answer is not None]
 
 
@@ -114,7 +116,10 @@ def encode_query(
     """
     (found,) = encode_queries([query], opened, encoders, root=root, keep=[keep])
     if isinstance(found, RetrievalError):
-        raise found
+        try:
+            raise found
+        finally:
+            del found  # else the error holds this frame, and this frame the error
     return found
 
 

@@ -20,6 +20,7 @@ from retrieval.collection.queries.terms import image, row, text
 from retrieval.errors import (
     CapabilityMissing,
     CollectionNotFound,
+    ImageError,
     ManifestTooNew,
     MissingRow,
     OptionError,
@@ -507,3 +508,33 @@ def test_misnamed_arguments_and_items_are_answered_with_the_right_ones(
         collection["a"] = np.ones(64)  # type: ignore[index]
     with pytest.raises(OptionError, match=r"glob is \['a', 'b'\] \(list\)"):
         collection.search("words", glob=["a", "b"])  # type: ignore[call-overload]
+
+
+def test_a_refused_picture_is_let_go_at_once(collection: retrieval.Collection) -> None:
+    """A server that is sent pictures that cannot be read must not keep them until Python searches for garbage."""
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8)).save(
+        stream, "JPEG"
+    )
+    cut = stream.getvalue()[: len(stream.getvalue()) // 3]
+
+    def refused() -> None:
+        with pytest.raises(ImageError, match="cut short"):
+            collection.search(cut)
+        assert "cut short" in str(collection.search([cut])[0].error)
+
+    refused()
+    gc.collect()
+    gc.disable()
+    try:
+        refused()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [type(one).__name__ for one in gc.garbage]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+    assert "JpegImageFile" not in left
+    assert "OpenedFile" not in left
