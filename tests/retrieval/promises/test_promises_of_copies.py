@@ -482,6 +482,20 @@ def test_unlike_pictures_are_not_chained_through_a_picture_that_shows_both(tmp_p
     assert "both.jpg" not in {image.path for image in sets.going}
 
 
+def test_a_whole_thing_on_white_stays_before_a_crop_that_cuts_off_its_ends(tmp_path, originals):
+    root = tmp_path / "photos"
+    root.mkdir()
+    canvas = Image.new("RGB", (384, 384), "white")
+    canvas.paste(originals["coffee"].resize((360, 110)), (12, 130))
+    canvas.save(root / "whole.jpg", quality=92)
+    canvas.crop((64, 77, 320, 308)).save(root / "part.jpg", quality=85)
+    build(root)
+    sets = retrieval.duplicates(root)
+
+    assert names(sets) == [("picture", {"whole.jpg", "part.jpg"})]
+    assert "whole.jpg" not in {image.path for image in sets.going}
+
+
 def test_only_new_images_are_compared_after_a_build(own, messy):
     first = retrieval.duplicates(own)
     shutil.copy2(messy / "astronaut small.jpg", own / "new.jpg")

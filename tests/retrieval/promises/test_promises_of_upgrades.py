@@ -243,6 +243,47 @@ def test_hits_of_a_mixed_gallery_are_ordered_by_one_scale_and_scored_in_their_ow
         assert hit.score == pytest.approx(float(question @ row), abs=2e-3)
 
 
+def test_all_else_answers_or_is_refused_by_name_while_the_encoder_changes(photos):
+    shutil.copy(photos / "f0/000.png", photos / "f1/copy.png")
+    retrieval.build_index(photos, encoder=Old(), progress=False)
+    upgrade(photos, method="procrustes", force=True)
+    backfill(photos, 10)
+    with retrieval.open(photos, encoder=New()) as opened:
+        assert all(check.ok for check in opened.verify())
+        assert opened.info()["upgrade"]["state"] == "migrating"
+        assert [sorted(image.path for image in one) for one in opened.duplicates(kinds=["bytes"])] == [
+            ["f0/000.png", "f1/copy.png"]
+        ]
+        first = opened.search(photos / "f0/000.png", include_self=True)[0]
+        assert {first.path, *first.duplicates} == {"f0/000.png", "f1/copy.png"}
+        assert [len(hits) for hits in opened.search([photos / "f0/003.png", 5], k=4)] == [4, 4]
+        for refused in (
+            opened.export,
+            opened.duplicates,
+            lambda: list(opened.pairs(0.9)),
+            lambda: opened.add(np.ones((1, 48)), keys=["by hand"]),
+            lambda: retrieval.build_index(photos, encoder=New(), views=4, progress=False),
+        ):
+            with pytest.raises(OptionError, match="upgrade"):
+                refused()
+    assert backfill(photos).complete
+    with retrieval.open(photos, encoder=New()) as opened:
+        assert len(opened.export()[1]) == COUNT + 1
+        assert all(check.ok for check in opened.verify())
+
+
+def test_a_row_by_hand_that_nothing_can_encode_again_is_named_and_may_be_deleted(photos):
+    upgrade(photos, method="reencode")
+    with retrieval.open(photos, encoder=Old()) as opened:
+        opened.add(np.ones((1, 6)), keys=["by hand"])
+    with pytest.raises(OptionError, match="by hand"):
+        backfill(photos)
+    with retrieval.open(photos, encoder=Old()) as opened:
+        assert opened.delete(keys=["by hand"]) == 1
+
+    assert backfill(photos).complete
+
+
 @pytest.mark.parametrize("method", ["auto", "reencode"])
 def test_new_images_are_found_and_deleted_ones_are_not_while_the_encoder_changes(photos, method):
     upgrade(photos, method=method)
