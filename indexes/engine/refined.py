@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from indexes.engine.backend import faiss, faiss_threads, fp16_view, search_into, threads
 from indexes.engine.lists import Probes, choose_lists, ivf, search_lists
+from indexes.errors import OptionError
 from indexes.vectors import Halves, Ids, Neighbors, Vectors, best, concatenated
 
 _SEARCH_BYTES = 1 << 27  # that a search may take for its tables and candidates
@@ -64,6 +65,8 @@ class Refined:
             selector: a FAISS selector of the ids allowed, for an index that `filters`.
         Returns:
             ids and cosines, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
+        Raises:
+            OptionError: there is a selector, and the index does not `filter`.
         """
         wanted = k + 1  # one more, to see whether rows tie across the end
         with faiss_threads(1 if len(queries) == 1 else threads()):
@@ -182,6 +185,10 @@ class Refined:
             params, inner = idle.pop()
         except IndexError:
             inner = ivf.parameters(self._inner, nprobe=nprobe, selector=selector, shortlist=shortlist)
+            if inner is None:
+                raise OptionError(
+                    f"{type(self._inner).__name__}: cannot leave rows out of a search; compare all rows with `exact`"
+                ) from None
             params = self._around(ivf.around(self.index, inner), wanted, shortlist)
         inner.sel = selector
         answer = self._searched(queries, wanted, nprobe, shortlist, params)

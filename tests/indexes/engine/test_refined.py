@@ -9,6 +9,7 @@ import pytest
 
 from indexes.engine import ivf, refined
 from indexes.engine.refined import Refined
+from indexes.errors import OptionError
 from tests.strategies import unit
 
 ROWS = unit(3000, 64, seed=1)
@@ -72,3 +73,15 @@ def test_each_filter_gives_its_own_rows_though_parameters_are_kept(factory):
 
     assert found == [{number % 4} for number in range(80)]
     assert len(stage.search(QUERIES[:1], k=10, nprobe=nprobe, shortlist=40).ids[0]) == 10
+
+
+def test_an_index_that_cannot_filter_refuses_a_selector():
+    index = ivf.make("LSH", dim=64)
+    ivf.train(index, ROWS)
+    ivf.add(index, [(np.arange(len(ROWS)), ROWS)])
+    stage = Refined(index, ROWS.astype(np.float16))
+    selector = ivf.selector(np.ones(len(ROWS), dtype=np.bool_))
+
+    assert not stage.filters
+    with pytest.raises(OptionError, match="cannot leave rows out"):
+        stage.search(QUERIES[:1], k=10, nprobe=None, shortlist=40, selector=selector)
