@@ -21,8 +21,7 @@ if TYPE_CHECKING:
         thumbnails as thumbnails,
     )
     from retrieval.display.progress_bar import (
-        UNITS as UNITS,
-        WORDS as WORDS,
+        PHASES as PHASES,
         Bar as Bar,
         duration as duration,
         progress_shown as progress_shown,

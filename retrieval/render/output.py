@@ -20,13 +20,8 @@ from retrieval.render.hit_places import moment_of, moment_text, part_text
 
 NAMED_DUPLICATES = 3
 RELATIONS = {"picture": "same picture", "scene": "same scene", "object": "same object"}
-_FACTS = (
-    "rank",
-    "score",
-    "path",
-    "id",
-    "copies",
-)  # of a hit as CSV; what else is known of it stands behind them
+# Of a hit as CSV: its columns stand behind them.
+_FACTS = ("rank", "score", "path", "id", "copies")
 SCORE_DECIMALS = 6  # a float32 cosine holds no more
 
 
@@ -77,11 +72,15 @@ def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: b
 
 
 def hit_json(hit: HitLike, *, checked: int | None = None, missing: Sequence[str] = ()) -> dict[str, Any]:
-    """Give a hit the contract's keys; the row's columns if it has some; the region in a collection with views; while the encoder changes, the order's value and the space.
+    """Return a hit's facts by the names that ``--json`` prints; those that do not apply to it are left out.
 
-    ``match`` is how probable it is that the image is what was asked, null where that is not known. Where `checked` hits were compared with the picture that was asked with, it has what was found.
-    ``missing`` names the shards that were not searched, where there are some.
-    ``copies`` and ``cosine`` are old names of ``n_duplicates`` and, while the encoder changes, of ``score``.
+    ``match`` is null where it is not known how probable a match is. ``copies`` is the old name of ``n_duplicates``, and
+    ``cosine``, which stands there while the encoder changes, of ``score``.
+
+    Args:
+        hit: the hit.
+        checked: how many hits were compared with the picture that was asked with; None where none was.
+        missing: names of the shards that were not searched.
     """
     score = None if math.isnan(hit.score) else round(float(hit.score), SCORE_DECIMALS)
     facts: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from retrieval.cli.frame import interrupts
 from retrieval.cli.frame.advice import in_options
-from retrieval.display import UNITS, WORDS, Bar, duration, escape
+from retrieval.display import PHASES, Bar, duration, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,8 +69,8 @@ class Lines:
 
     def _line(self, progress: Progress, now: float) -> str:
         of = f" of {progress.total:,}" if progress.total else ""
-        unit = UNITS.get(progress.phase, "")
-        parts = [f"{WORDS.get(progress.phase, progress.phase)}: {progress.done:,}{of} {unit}".rstrip()]
+        words, unit = PHASES.get(progress.phase, (progress.phase, ""))
+        parts = [f"{words}: {progress.done:,}{of} {unit}".rstrip()]
         rate = (progress.done - self._first) / max(now - self._began, 1e-9)
         if rate > 0:
             parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s")
