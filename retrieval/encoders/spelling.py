@@ -52,7 +52,8 @@ def _substitutions() -> NDArray[np.float64]:
             for other in others:
                 costs[ord(key) - 97, ord(other) - 97] = costs[ord(other) - 97, ord(key) - 97] = NEAR
     pairs = [*_ALIKE, *(a + b for a in _VOWELS for b in _VOWELS if a < b)]
-    for a, b in pairs:
+    for pair in pairs:
+        a, b = pair[0], pair[1]
         costs[ord(a) - 97, ord(b) - 97] = costs[ord(b) - 97, ord(a) - 97] = SIMILAR
     return costs
 

@@ -228,8 +228,8 @@ def run_measure(given: argparse.Namespace) -> int:
     listed = map_tensors(folder / "text.safetensors").get(KINDS)
     kinds = 0 if listed is None else listed.tobytes().count(b"\n") + 1
     newest = next(value for name, value in widths.items() if "@2" in name)
-    text = card(found, newest, samples=samples, photographs=trained, kinds=kinds)
-    (folder / "card.md").write_text(text, encoding="utf-8")
+    written = card(found, newest, samples=samples, photographs=trained, kinds=kinds)
+    (folder / "card.md").write_text(written, encoding="utf-8")
     print(found, *against, sep="\n")
     save(
         "nano-2_compatible", load=load, samples=samples, shipped=bool(given.ship and not against),
