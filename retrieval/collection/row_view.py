@@ -41,6 +41,7 @@ class Row(RowImage):
     key: str
     content: bytes
     by_hand: bool
+    _origin: Origin | None
 
     def __init__(
         self, collection: Collection, number: int, record: Record, *, origin: Origin | None = None

@@ -11,11 +11,11 @@ import numpy as np
 from indexes.derivation import BLOCK, Event, OnEvent, Plan, plan, require_disk, require_memory
 from indexes.derivation.construction import parts, rotations
 from indexes.derivation.tuning import Measured, Rows
-from indexes.engine import flat, gpu, gpu_index as on_gpu, ivf
+from indexes.engine import gpu, gpu_index as on_gpu, ivf
 from indexes.errors import StoreCorrupt
 from indexes.generation import Funnel, IndexInfo, Inverted
 from indexes.layout import TRANSFORMS
-from indexes.vectors import Halves, Ids, Space, Transform, Vectors, transforms
+from indexes.vectors import Halves, Ids, Space, Transform, Vectors, floats, transforms
 
 if TYPE_CHECKING:
     from indexes.derivation.construction.shared_training import SharedTraining
@@ -260,5 +260,5 @@ def wide_rows(rows: Halves, ids: Ids) -> Vectors:
     wide = np.empty((len(ids), rows.shape[1]), dtype=np.float32)
     for start in range(0, len(ids), BLOCK):
         part = rows[ids[start : start + BLOCK]]
-        flat.floats(part, wide[start : start + BLOCK])
+        floats(part, wide[start : start + BLOCK])
     return wide

@@ -56,6 +56,8 @@ class Hit(dict[str, Any], RowImage):
 
     __slots__ = ("_names", "_origin", "_root")
 
+    _origin: Origin | None
+
     def __init__(
         self,
         *,
