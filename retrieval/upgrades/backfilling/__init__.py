@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         BackfillReport as BackfillReport,
         backfill as backfill,
         backfill_one as backfill_one,
+        complete_before as complete_before,
     )
 
 lazy(__name__)

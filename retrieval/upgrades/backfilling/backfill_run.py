@@ -62,25 +62,19 @@ class BackfillReport:
     complete: bool
     entry: dict[str, Any] = field(repr=False)
 
-    @classmethod
-    def nothing_left(cls, entry: Mapping[str, Any], *, live: int) -> BackfillReport:
-        """Report that an upgrade was complete before; of what is recorded of it, and the number of live rows."""
-        return cls(
-            encoded=0,
-            gone=0,
-            unreadable=0,
-            backfilled=live,
-            remaining=0,
-            complete=True,
-            entry=dict(entry),
-        )
-
     def _repr_html_(self) -> str | None:
         """Show the report in a notebook."""
         from retrieval.display import notebook
 
         facts = {field.name: getattr(self, field.name) for field in fields(self) if field.repr}
         return notebook.shown(lambda: notebook.facts("backfill", facts))
+
+
+def complete_before(entry: Mapping[str, Any], *, live: int) -> BackfillReport:
+    """Report that an upgrade was complete before; of what is recorded of it, and the number of live rows."""
+    return BackfillReport(
+        encoded=0, gone=0, unreadable=0, backfilled=live, remaining=0, complete=True, entry=dict(entry)
+    )
 
 
 def in_order(todo: Ids) -> Ids:
@@ -149,7 +143,7 @@ def backfill_one(
         if migration is None:
             last = manifest.upgrades[-1] if manifest.upgrades else {}
             if last.get("state") == "complete":
-                return BackfillReport.nothing_left(last, live=manifest.live)
+                return complete_before(last, live=manifest.live)
             raise OptionError(f"{directory}: no upgrade is under way; begin one with `upgrade(encoder=SPEC)`")
         sweep(directory, manifest)
         source = open_source(directory, manifest, root=root)

@@ -16,7 +16,7 @@ from retrieval.collection.sharded.rows import Asked, publish_shards
 from retrieval.distributed import open_cluster
 from retrieval.encoders import encode_phrases, load_encoder
 from retrieval.errors import OptionError
-from retrieval.upgrades import BackfillReport, backfill_one
+from retrieval.upgrades import BackfillReport, backfill_one, complete_before
 
 if TYPE_CHECKING:
     import os
@@ -47,7 +47,7 @@ def backfill_shards(
         before = read_shards(directory)
         entry = before.upgrade
         if entry is not None and entry["state"] == "complete":
-            return BackfillReport.nothing_left(entry, live=before.manifest.live)
+            return complete_before(entry, live=before.manifest.live)
         if entry is None or entry["state"] != REENCODING:
             raise OptionError(f"{directory}: no upgrade is under way; begin one with `upgrade(encoder=SPEC)`")
         given = load_encoder(encoder, device=device) if encoder is not None else None
