@@ -164,6 +164,10 @@ class _Search:
         self._reference = np.zeros(self._count, dtype=np.bool_)
         self._reference[: self._offset] = galleries[0].below(reference)
         self._reference[self._offset :] = True
+        self._shared = np.zeros(self._count, dtype=np.bool_)
+        for other in galleries[1:]:
+            self._shared[: self._offset] |= galleries[0].also_in(other)
+        self._reference |= self._shared
         self._classes = Classes(self._count)
         self._measured = calibration(self._own.space.name, precision=precision)
 
@@ -194,6 +198,7 @@ class _Search:
             keep=self._keep,
             splits=self._splits,
             reference=self._reference,
+            shared=self._shared,
             sure=min(verified_from(), self._precision),
         )
         check: Any = HashCheck(self._pictures, most=self._measured.hash_bits, probability=self._precision)

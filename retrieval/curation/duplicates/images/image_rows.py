@@ -117,6 +117,25 @@ class ImageRows(AbstractContextManager["ImageRows"]):
             found |= own
         return found
 
+    def also_in(self, other: ImageRows) -> Bitmap:
+        """Return which rows are files that another collection has, too, ``(count,)``: those of equal content are looked at."""
+        found = np.zeros(self.count, dtype=np.bool_)
+        own, others = (
+            np.ascontiguousarray(one.contents).view([("", np.uint64)] * one.contents.shape[1]).ravel()
+            for one in (self, other)
+        )
+        there = other.contents.any(axis=1) & np.isin(others, own)
+        known = {
+            os.path.realpath(other.path(one))
+            for one in other.records(np.flatnonzero(there).tolist())
+            if other.origin(one) is None
+        }
+        asked = np.flatnonzero(self.contents.any(axis=1) & np.isin(own, others[there])).tolist()
+        for number, record in zip(asked, self.records(asked), strict=True):
+            if self.origin(record) is None and os.path.realpath(self.path(record)) in known:
+                found[number] = True
+        return found
+
     def splits(self, column: str) -> list[str | None]:
         """Return the value of a column of each row as text, by row id; None for rows without one.
 

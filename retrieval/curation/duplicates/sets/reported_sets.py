@@ -70,6 +70,7 @@ class ReportedSets:
         keep: the rule for who stays.
         splits: each row's split, if asked for.
         reference: ``(rows,)`` which rows never go.
+        shared: ``(rows,)`` which of them are files that the other collection has, too.
         sure: probability of being one picture, below which a copy stays until a person decides.
     """
 
@@ -84,12 +85,13 @@ class ReportedSets:
         keep: str,
         splits: list[str | None] | None,
         reference: NDArray[np.bool_],
+        shared: NDArray[np.bool_],
         sure: float,
     ) -> None:
         self._galleries, self._pictures = galleries, pictures
         self._classes, self._decisions = classes, decisions
         self._kinds, self._keep, self._sure = kinds, keep, sure
-        self._splits, self._reference = splits, reference
+        self._splits, self._reference, self._shared = splits, reference, shared
         self._offset, self._count = galleries[0].count, len(reference)
         self._candidates: dict[int, Candidate] = {}
 
@@ -178,7 +180,7 @@ class ReportedSets:
         kept = self.candidate(first)
         loosest = max((one.kind for one in rows), key=KINDS.index)
         reason = why(self._keep, kept, others, equal=loosest in ("bytes", "pixels"))
-        if reason == IN_REFERENCE and first >= self._offset:
+        if reason == IN_REFERENCE and (first >= self._offset or self._shared[first]):
             reason = _IN_THE_OTHER
         if reason.startswith("most pixels") and any(
             one.width * one.height > kept.width * kept.height for one in others
@@ -231,7 +233,8 @@ class ReportedSets:
         path = self.path(stays)
         candidate = self.candidate(one.row)
         if candidate.is_reference:
-            return True, _IN_THE_OTHER if one.row >= self._offset else IN_REFERENCE
+            is_there = one.row >= self._offset or self._shared[one.row]
+            return True, _IN_THE_OTHER if is_there else IN_REFERENCE
         if one.kind == "bytes":
             return False, f"the same bytes as {path}"
         if one.kind == "pixels":

@@ -136,6 +136,17 @@ def test_what_another_collection_holds_too(folder: Path, tmp_path: Path) -> None
     assert {one.stays.reason for one in found} == {"in the other collection"}
 
 
+def test_a_file_that_both_collections_have_never_goes(folder: Path, tmp_path: Path) -> None:
+    shutil.copy2(folder / "4.jpg", folder / "4 again.jpg")
+    retrieval.build_index(folder, encoder=FakeEncoder())
+    shutil.copytree(folder / ".retrieve", tmp_path / "other")
+
+    with retrieval.open(tmp_path / "other", root=folder) as other:
+        found = retrieval.duplicates(folder, against=other)
+
+    assert not found.going
+
+
 def test_another_space_is_refused(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
