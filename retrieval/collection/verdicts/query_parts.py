@@ -75,8 +75,8 @@ def with_parts(
         hidden, keep, fold, min_score, options: as `find_hits` has them.
     """
     boxes = windows(PARTS)
-    shown = [*(cut(picture, box) for box in boxes), set_small(picture)]
-    encoded = encode_queries([as_query(one) for one in shown], opened, encoders, root=root)
+    pictures = [*(cut(picture, box) for box in boxes), set_small(picture)]
+    encoded = encode_queries([as_query(one) for one in pictures], opened, encoders, root=root)
     parts = [
         (box, one.vector)
         for box, one in zip((*boxes, WHOLE), encoded, strict=True)
@@ -171,8 +171,8 @@ def _verified(hits: list[Hit], found: dict[int, Box], picture: Image) -> list[tu
 
     with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
         verdicts = list(pool.map(check, hits))
-    found = [(hit, verdict) for hit, verdict in zip(hits, verdicts, strict=True) if verdict is not None]
-    return sorted(found, key=lambda one: not one[1].verified)
+    likely = [(hit, verdict) for hit, verdict in zip(hits, verdicts, strict=True) if verdict is not None]
+    return sorted(likely, key=lambda one: not one[1].verified)
 
 
 def _whole(outline: Any, box: Box) -> Any:
