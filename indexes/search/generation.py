@@ -112,7 +112,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             sizes=partial(open_list_sizes, directory, manifest),
         )
         self._searcher: Searcher = self._base
-        self._proposing: dict[tuple[int, int], Callable[[Vectors], Ids] | None] = {}
+        self._proposing: dict[tuple[int, int], Callable[[Vectors], Neighbors] | None] = {}
         self._indexed = 0 if isinstance(self._base, ExactSearcher) else indexed_rows(manifest)
         self._segments = self._with_segments() if self._indexed > manifest.index.base_rows else None
         if self._segments is not None:
