@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from indexes.engine.scan import flat
 from indexes.errors import OptionError, ShapeError
+from indexes.vectors import Halves
 
 _BLOCK = 1024
 
 
-def knn_accuracy(rows: flat.Halves, labels: NDArray[Any]) -> float:
+def knn_accuracy(rows: Halves, labels: NDArray[Any]) -> float:
     """Return the share of rows whose nearest other row has the same label, 0 to 1: exact leave-one-out 1-NN.
 
     Args:

@@ -13,7 +13,7 @@ from indexes.generation import Funnel as FunnelInfo
 from indexes.search.searchers import exact
 from indexes.search.searchers.searcher import IndexFile, Parameters, Wanted
 from indexes.search.searchers.widths import TUNED_K, lengthened
-from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, best, padding
+from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, best, floats, padding
 
 _BLOCK = 65_536
 _SCARCE = 8  # a filter that keeps less than one row in so many is searched exactly
@@ -176,6 +176,6 @@ def _reranked(rows: Halves, queries: Vectors, found: Neighbors, *, k: int) -> Ne
         real = found.ids[number] >= 0
         part = rows[found.ids[number, real]]  # (m, d)
         wide = np.empty(part.shape, dtype=np.float32)
-        flat.floats(part, wide)
+        floats(part, wide)
         scores[number, real] = np.einsum("md,d->m", wide, query)
     return best(found.ids, scores, k=k)
