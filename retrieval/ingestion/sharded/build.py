@@ -89,7 +89,8 @@ def build_shards(
         place, known = _known(directory, before, begun)
         options = {**options, "encoder": _encoder(options["encoder"], known, begun)}
         if known is None:  # else it has them
-            options |= {name: value for name, value in begun.options.items() if options.get(name) is None}
+            rest = {name: value for name, value in begun.options.items() if options.get(name) is None}
+            options = {**options, **rest}
         source, recorded = _source(given, directory, before, place, known, options)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
         named = options["encoder"] if isinstance(options["encoder"], str) else None
