@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -69,8 +70,16 @@ class Endpoint:
     statuses: Sequence[int] = ()
 
 
+class _RowConvertor(IntegerConvertor):
+    """Takes the digits of a row id; a number that no row can have is no such page, and Python reads none of 5,000 digits."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("row", _RowConvertor())
+
 _COLLECTION: Final = "/v1/collections/{name}"
-_IMAGE: Final = "/images/{id:int}"
+_IMAGE: Final = "/images/{id:row}"
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(

@@ -96,7 +96,7 @@ def _operation(endpoint: Endpoint, path: str, by_kind: dict[str, Any], settings:
                 "name": name,
                 "in": "path",
                 "required": True,
-                "schema": {"type": "integer", "minimum": 0} if kind == "int" else {"type": "string"},
+                "schema": {"type": "integer", "minimum": 0} if kind == "row" else {"type": "string"},
             }
             for name, kind in parts
         ]

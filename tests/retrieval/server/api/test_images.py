@@ -100,6 +100,8 @@ class TestFacts:
 
     def test_of_one_that_is_not_there(self, client) -> None:
         assert client.get("/v1/images/6").status_code == 404
+        for digits in (18, 19, 20, 5000):
+            assert client.get(f"/v1/images/{'9' * digits}").status_code == 404
         assert client.get("/v1/collections/nothing/images/0").status_code == 404
 
     def test_of_collections(self, open_client, photos: Path, tmp_path: Path) -> None:
