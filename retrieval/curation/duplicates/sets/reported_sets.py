@@ -1,4 +1,7 @@
-"""Make the sets that are reported: who stays, why, and what each other image is to it."""
+"""Make the sets that are reported: who stays, why, and what each other image is to it.
+
+Long because every reason that is told of an image depends on who stays in its set.
+"""
 
 from __future__ import annotations
 
