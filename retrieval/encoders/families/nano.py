@@ -1,5 +1,7 @@
 """The built-in encoder `nano` for images and words: no download, no torch.
 
+Long because one object offers what both towers can, in ONNX Runtime, numpy and torch: images, words, and words that are misspelt.
+
 The image tower runs in ONNX Runtime, the text tower in numpy; both load on first use, so a query by words touches no
 image weights. The ONNX graph names ``image.safetensors`` as its external data: every runtime reads the same bytes.
 """
