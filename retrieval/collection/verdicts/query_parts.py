@@ -89,9 +89,14 @@ def with_parts(
     )
     cut_from = len(parts) - (parts[-1][0] == WHOLE)
     boxes = [box for box, _ in parts]
-    found = _best(
-        near.ids[cut_from:], near.scores[cut_from:], boxes[cut_from:], hidden=hidden, most=most // 2
-    )
+    answered: dict[int, Hit] = {}
+    if cut_from < len(parts) and most > 1:  # views of others are searched, too
+        near_small = find_hits(
+            opened, parts[-1][1], k=most // 2, words=False, hidden=hidden, keep=keep, fold=fold, root=os.fspath(root),
+            min_score=None, **options,
+        )  # fmt: skip
+        answered = {hit.id: hit for hit in near_small}
+    found = dict.fromkeys(answered, WHOLE)
     found |= _best(near.ids[:cut_from], near.scores[:cut_from], boxes[:cut_from], hidden=hidden, most=most)
     among = RowFilter(opened.manifest.count, ids=np.array(sorted(found), dtype=np.int64))
     candidates = find_hits(
@@ -105,7 +110,7 @@ def with_parts(
         root=os.fspath(root),
         min_score=min_score,
     )
-    verified = _verified(candidates, found, picture)
+    verified = _verified(candidates, found, answered, picture)
     shown = {hit.id for hit, _ in verified}
     first = [
         with_verdict(hit, verdict, rank=rank) for rank, (hit, verdict) in enumerate(verified[:k], start=1)
@@ -148,7 +153,9 @@ def _best(ids: Any, scores: Any, boxes: list[Box], *, hidden: frozenset[int], mo
     return found
 
 
-def _verified(hits: list[Hit], found: dict[int, Box], picture: Image) -> list[tuple[Hit, Verdict]]:
+def _verified(
+    hits: list[Hit], found: dict[int, Box], answered: dict[int, Hit], picture: Image
+) -> list[tuple[Hit, Verdict]]:
     """Compare each image with the part of the picture that it is near to; return those that verify, then likely ones."""
     from retrieval.matching import compare, features
 
@@ -158,16 +165,15 @@ def _verified(hits: list[Hit], found: dict[int, Box], picture: Image) -> list[tu
 
     def check(hit: Hit) -> Verdict | None:
         box = found[hit.id]
-        if box == WHOLE:
-            verdict = verdict_of(described(box), hit, None)
-            return verdict if verdict is not None and verdict.relation == "picture" else None
-        try:
-            verdict = compare(described(box), features(hit.open()))
-        except ImageError:  # deleted since the last build, or damaged
-            return None
-        return (
-            replace(verdict, outline=_whole(verdict.outline, box)) if verdict.relation == "picture" else None
-        )
+        if box != WHOLE:
+            try:
+                verdict = compare(described(box), features(hit.open()))
+            except ImageError:  # deleted since the last build, or damaged
+                return None
+            if verdict.relation == "picture":
+                return replace(verdict, outline=_whole(verdict.outline, box))
+        whole = verdict_of(described(WHOLE), answered[hit.id], None) if hit.id in answered else None
+        return whole if whole is not None and whole.relation == "picture" else None
 
     with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
         verdicts = list(pool.map(check, hits))
