@@ -196,12 +196,14 @@ def mixed(tower: ImageTower, share: float) -> ImageTower:
 
 
 def export_further(
-    tower: ImageTower, known: Looked, folder: Path, words: Path, *, samples: int, bank: Querybank | None = None, seen: Rows | None = None
+    tower: ImageTower, known: Looked, folder: Path, words: Path, *, samples: int, bank: Querybank | None = None, seen: Rows | None = None,
+    back_of_text: Rows | None = None,
 ) -> None:  # fmt: skip
     """Write every file of nano@2 into ``folder``: the tower, a bank of texts, ``words``, and the way back fitted to the tower's vectors.
 
     Args:
         bank: the shipped one where there is none.
+        back_of_text: ``(d, 256)`` of these words; the shipped words' where there is none.
         seen: ``(n, d)`` what ``tower`` says of all photographs before its bank, as far as `Looked.train` goes, where that is known already.
     """
     bank = bank or read_querybank(SHIPPED / IMAGE, weight=POPULARITY)
@@ -219,7 +221,8 @@ def export_further(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "text.safetensors").write_bytes(words.read_bytes())
     write(
-        tower, folder, bank=bank, back=Back(image=back, text=before.text, text_offset=before.text_offset),
+        tower, folder, bank=bank,
+        back=Back(image=back, text=before.text if back_of_text is None else back_of_text, text_offset=before.text_offset),
         old=open_nano("1", threads=1).space, samples=samples,
     )  # fmt: skip
 

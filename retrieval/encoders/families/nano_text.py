@@ -100,9 +100,10 @@ class TextTower:
     Args:
         path: the file.
         last: what every text's last component is before rows are normalised; the larger, the more a photograph's last one counts.
+        kinds: read words for kinds from their table; without it they are sums like all others.
     """
 
-    def __init__(self, path: Path, *, last: float = 1.0) -> None:
+    def __init__(self, path: Path, *, last: float = 1.0, kinds: bool = True) -> None:
         self._last = last
         tensors = map_tensors(path)
         self._words, self._word_scale = tensors["words"], tensors["words.scale"]
@@ -112,7 +113,7 @@ class TextTower:
         self._second, self._second_bias = _float(tensors["second.weight"]), _float(tensors["second.bias"])
         self._skip = _float(tensors["skip.weight"])
         # Earlier versions have no words for kinds.
-        listed = tensors[KINDS].tobytes().decode().split("\n") if KINDS in tensors else []
+        listed = tensors[KINDS].tobytes().decode().split("\n") if kinds and KINDS in tensors else []
         self._kinds = {words: row for row, words in enumerate(listed)}
         none: NDArray[Any] = np.empty(0, np.float16)
         self._kind_rows = tensors.get(f"{KINDS}.rows", none)

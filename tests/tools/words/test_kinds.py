@@ -14,7 +14,8 @@ from tools.train_nano.export import save_tensors
 from tools.train_nano.inputs.data import Photo
 from tools.train_nano.measure import unit
 from tools.train_nano.words.text import TextStudent, quantised, unquantised
-from tools.train_oca.words.kinds import kinds_of, with_kinds
+from tools.train_oca.further import Looked
+from tools.train_oca.words.kinds import kinds_of, with_kinds, words_with_kinds
 
 AXES = {"tench": 0, "goldfish": 1, "pug": 2, "fish": 7, "animal": 6}
 
@@ -93,3 +94,18 @@ def test_a_word_for_a_kind_is_read_from_its_table(tmp_path) -> None:
     np.testing.assert_array_equal(after.encode(others), before.encode(others))
     again = unquantised(map_tensors(wide))
     assert set(again.state_dict()) == set(student.state_dict())
+
+
+def test_a_table_of_before_does_not_hide_that_words_lie_badly(folders, tmp_path) -> None:
+    plain, wide = tmp_path / "plain.safetensors", tmp_path / "wide.safetensors"
+    save_tensors(quantised(TextStudent(8)), plain)
+    photos = [photo("tench"), photo("tench"), photo("pug"), photo("pug")] * 3
+    seen = unit(np.random.default_rng(0).standard_normal((12, 9)))
+    known = Looked(photos=photos, pixels=np.empty(0), seen=seen, old=np.empty(0), train=np.arange(12))
+    found = words_with_kinds(folders, folders, known, plain, least=2)
+    save_tensors(found, wide)
+    again = words_with_kinds(folders, folders, known, wide, least=2)
+
+    assert found["kinds"].tobytes().decode().split("\n")[:1] != [""]
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, again[name])

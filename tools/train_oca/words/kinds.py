@@ -92,14 +92,16 @@ def with_kinds(tensors: dict[str, NDArray[Any]], kinds: dict[str, Rows]) -> dict
     return tensors | {KINDS: listed, f"{KINDS}.rows": steps, f"{KINDS}.scale": scale}
 
 
-def words_with_kinds(data: Path, wordnet: Path, known: Looked, words: Path) -> dict[str, NDArray[Any]]:
-    """Return the tensors of the text tower in ``words`` with the kinds that it does not place well itself."""
+def words_with_kinds(
+    data: Path, wordnet: Path, known: Looked, words: Path, *, least: int = MEMBERS
+) -> dict[str, NDArray[Any]]:
+    """Return the tensors of the text tower in ``words`` with the kinds that it does not place well itself, of ``least`` names or more."""
     tensors = {
         name: np.array(array) for name, array in map_tensors(words).items() if not name.startswith(KINDS)
     }
-    tower = TextTower(words)
+    tower = TextTower(words, kinds=False)  # a table of before would say that all lie well
     rows = unit(unit(known.seen[known.train])[:, :-1])
-    found = kinds_of(data, wordnet, [known.photos[i] for i in known.train], tower, rows)
+    found = kinds_of(data, wordnet, [known.photos[i] for i in known.train], tower, rows, least=least)
     # As the tower reads them, which takes hyphens for blanks.
     said = {" ".join(words_of_text(word)): place for word, place in found.items()}
     own = dict(zip(said, unit(tower.encode(list(said))[:, :-1]), strict=True))
