@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from retrieval.encoders.vocabulary import Vocabulary
 
-# Chosen on 500 misspelt words of codespell's dictionary and 400 names of people, brands and places; what others become is in
-# benchmarks/results/spelling.json.
+# Chosen on misspelt words of one half of codespell's dictionary and on names of people, brands and places. What the other half becomes is in
+# benchmarks/results/spelling.json; it was looked at twice while the limits were set.
 MOST = {4: 0.75, 5: 0.85, 6: 1.05, 7: 1.05, 8: 1.6}
 """What a correction of a word of so many letters may cost; shorter ones are never corrected."""
 MOST_OF_LONGER, LONGEST = 2.0, 24
