@@ -16,7 +16,7 @@ from tests.indexes.engine import faiss_gpu
 def test_without_a_card_nothing_is_measured_and_it_ends_well(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("indexes.engine.cuda_driver.cuda_devices", lambda: 0)
+    monkeypatch.setattr("indexes.engine.cuda_devices", lambda: 0)
     monkeypatch.setattr(sys, "argv", ["bench_gpu.py", "--out", str(tmp_path)])
     bench_gpu.main()
 
@@ -38,7 +38,7 @@ def test_a_part_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_parts_that_do_not_fit_leave_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("indexes.engine.cuda_driver.cuda_devices", lambda: 1)
+    monkeypatch.setattr("indexes.engine.cuda_devices", lambda: 1)
     clock, asked = [0.0], []
     monkeypatch.setattr(bench_gpu.time, "perf_counter", lambda: clock[0])
 

@@ -54,7 +54,7 @@ def test_an_old_generation_is_removed_when_nobody_reads_it(tmp_path):
 def test_a_generation_read_by_another_process_stays(tmp_path):
     published(tmp_path, 1)
     code = (
-        "import sys; from indexes.generation.manifest import read_pinned\n"
+        "import sys; from indexes.generation import read_pinned\n"
         "m, pin = read_pinned(sys.argv[1]); print(m.generation, flush=True); sys.stdin.read()"
     )
     pipe = subprocess.PIPE

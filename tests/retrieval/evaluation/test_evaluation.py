@@ -129,7 +129,7 @@ def test_captions_are_encoded_on_the_device_asked_for(
         asked.append(device)
         return ENCODER
 
-    monkeypatch.setattr("retrieval.collection.queries.query_encoders.load_encoder", load)
+    monkeypatch.setattr("retrieval.encoders.load_encoder", load)
     captions = labels(tmp_path, ["file,caption", "0.png,one"])
     with retrieval.open(folder) as collection:
         retrieval.evaluate(collection, captions=captions)

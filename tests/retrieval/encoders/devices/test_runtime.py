@@ -18,11 +18,12 @@ ON_ONE_CORE = """
 import os
 from pathlib import Path
 
+own = {min(os.sched_getaffinity(0))}
+os.sched_setaffinity(0, own)  # before numpy, whose BLAS starts threads when it is imported
+
 import numpy as np
 from retrieval.encoders.families.nano import open_nano
 
-own = {min(os.sched_getaffinity(0))}
-os.sched_setaffinity(0, own)
 open_nano(device="cpu").encode_pixels(np.zeros((1, 3, 160, 160), np.float32))
 print(all(os.sched_getaffinity(int(task.name)) == own for task in Path("/proc/self/task").iterdir()))
 """

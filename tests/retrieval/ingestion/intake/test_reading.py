@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import retrieval.sources.decoding.decoder
+import retrieval.sources.decoding
 from retrieval.columns import Value
 from retrieval.ingestion.intake import fresh_files, intake
 from retrieval.sources.folders.folder import FolderSource
@@ -26,13 +26,13 @@ def photos(tmp_path: Path) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Names of the files that are read, and of the threads that read them."""
     found: list[tuple[str, str]] = []
-    real = retrieval.sources.decoding.decoder.read_file
+    real = retrieval.sources.decoding.read_file
 
     def recording(path: str, **options: object) -> bytes:
         found.append((Path(path).name, threading.current_thread().name))
         return real(path, **options)
 
-    monkeypatch.setattr(retrieval.sources.decoding.decoder, "read_file", recording)
+    monkeypatch.setattr(retrieval.sources.decoding, "read_file", recording)
     return found
 
 
