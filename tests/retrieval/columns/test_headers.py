@@ -118,7 +118,7 @@ def test_maker_and_model_are_one_name(make, model, named):
 
 
 def test_the_scans_of_a_jpeg_are_not_looked_through_for_its_header(monkeypatch):
-    monkeypatch.setattr("retrieval.sources.decoding.image_files.open_file", None)
+    monkeypatch.setattr("retrieval.sources.decoding.open_file", None)
 
     assert header_columns(encoded(exif=facts(orientation=6)))["height"] == 60
 

@@ -149,7 +149,7 @@ def test_the_device_of_all_cards(monkeypatch):
     monkeypatch.setattr(registry, "require_device", lambda device: device)
     monkeypatch.setattr(registry, "cuda_devices", lambda: 3)
     monkeypatch.setattr(
-        "retrieval.encoders.devices.several_cards.on_cards",
+        "retrieval.encoders.devices.on_cards",
         lambda load, devices: opened.append((load, devices)),
     )
     load_encoder("nano@1", device="cuda:all")

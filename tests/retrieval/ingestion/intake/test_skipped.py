@@ -196,7 +196,7 @@ def test_broken_files_of_odd_names_are_listed_and_not_tried_again(
             file.write(b"\xff\xd8\xff no picture follows")
     first = build(tmp_path, encoder)
     monkeypatch.setattr(
-        "retrieval.sources.decoding.decoder.read_file", lambda path: pytest.fail(f"{path!r} was opened")
+        "retrieval.sources.decoding.read_file", lambda path: pytest.fail(f"{path!r} was opened")
     )
 
     again = build(tmp_path, encoder)
