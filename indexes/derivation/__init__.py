@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from indexes.derivation.build_plan import (
         BLOCK as BLOCK,
         FLAT_ROWS as FLAT_ROWS,
+        KINDS as KINDS,
         Event as Event,
         OnEvent as OnEvent,
         Plan as Plan,

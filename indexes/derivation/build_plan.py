@@ -23,7 +23,8 @@ _SAMPLE_BYTES = 1 << 30  # of float32 training rows, at most
 _COPIES = 3  # of the training sample: ours, the rotated one, and what clustering needs
 _RATE = 4e10  # multiply-adds times two, a second and a core; half of what AVX2 kernels reach
 CONTROL_GROUP = Path("/sys/fs/cgroup")  # a container's own, where there is one
-_KINDS = ("auto", "flat", *NAMED)
+KINDS = ("auto", "flat", *NAMED)
+"""Kinds that have a name; any other one is a FAISS factory string."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,18 +129,16 @@ def plan(
     if kind == "flat":
         return Plan.exact(width) if dim in (None, width) else _funnel(count, width, dim)
     narrow = dim or width
-    named = kind in _KINDS
+    named = kind in KINDS
     factory = factory_strings.factory_for(kind, rows=count, dim=narrow, bits=bits) if named else kind
     if not named and not factory.strip():
-        raise OptionError(
-            f"index kind {wanted!r} is empty; use {', '.join(_KINDS)} or a FAISS factory string"
-        )
+        raise OptionError(f"index kind {wanted!r} is empty; use {', '.join(KINDS)} or a FAISS factory string")
     try:
         index = ivf.make(factory, dim=width, prefix=dim)
     except OptionError as error:
         if named:
             raise
-        raise OptionError(f"{error}; use {', '.join(_KINDS)} or another FAISS factory string") from error
+        raise OptionError(f"{error}; use {', '.join(KINDS)} or another FAISS factory string") from error
     lists = ivf.lists_of(index)
     least = SMALLEST if named else max(lists, 1)
     if count < least:

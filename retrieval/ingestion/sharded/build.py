@@ -20,23 +20,17 @@ from retrieval.collection.sharded.rows import (
     restore_manifests,
 )
 from retrieval.display import progress_shown
-from retrieval.distributed import check_cluster, open_cluster, require_alike, run_jobs
+from retrieval.distributed import open_cluster, require_alike, run_jobs
 from retrieval.encoders import canonical_spec, encode_phrases, load_encoder, require_device
 from retrieval.errors import OptionError
 from retrieval.ingestion import choose_sources
+from retrieval.ingestion.sharded.build_checks import check_index, check_options
 from retrieval.ingestion.sharded.build_ledger import LEDGER, Begun, read_ledger
 from retrieval.ingestion.sharded.jobs import ShardJob, build_shard
 from retrieval.ingestion.sharded.source_listing import ListedSource, list_source
-from retrieval.location import record_path, record_root, require_whole
+from retrieval.location import record_path, record_root
 from retrieval.progress import telling
-from retrieval.sources import (
-    STANDARD_INPUT,
-    FolderSource,
-    SkippedFile,
-    read_skipped,
-    spec_of,
-    write_skipped,
-)
+from retrieval.sources import FolderSource, SkippedFile, read_skipped, spec_of, write_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +43,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.sources import Source as Images
 
-_REFUSED = ("views", "truncate_dim", "drop_source")
 _OF_WALK = ("exclude", "include", "follow_links", "image_column", "key_column", "column", "from0",
             "allow_private", "every", "pages")  # fmt: skip
 
@@ -73,7 +66,7 @@ def build_shards(
         options: the others of a build.
     """
     started = time.monotonic()
-    _check(given, directory, shards, shard_rows, cluster, options)
+    check_options(given, directory, shards, shard_rows, cluster, options)
     device = require_device(options["device"])
     make_directories(directory)
     with (
@@ -92,6 +85,7 @@ def build_shards(
             rest = {name: value for name, value in begun.options.items() if options.get(name) is None}
             options = {**options, **rest}
         source, recorded = _source(given, directory, before, place, known, options)
+        check_index(options["kind"], options["target_recall"], encoder=options["encoder"], known=known)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
         named = options["encoder"] if isinstance(options["encoder"], str) else None
         begun = replace(begun, encoder=named, options=_of_walk(options))
@@ -140,38 +134,6 @@ def build_shards(
             (directory / LEDGER).unlink()
         _write_skipped(directory, count)
     return _report(made, directory, source, listed, reports, notes, seconds=time.monotonic() - started)
-
-
-def _check(
-    given: Sequence[Any],
-    directory: Path,
-    shards: int | None,
-    shard_rows: int | None,
-    cluster: str | None,
-    options: Mapping[str, Any],
-) -> None:
-    """Refuse what a sharded collection cannot take, before anything is written."""
-    require_whole(directory)
-    check_cluster(cluster)
-    for name, value in (("shards", shards), ("shard_rows", shard_rows)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise OptionError(f"{name} is {value!r:.80}; it must be a whole number, at least 1")
-    if len(given) > 1:
-        raise OptionError(
-            f"a sharded collection has one source, not {len(given)}; name many files by one text with braces or stars, or in a "
-            "listing"
-        )
-    for name in _REFUSED:
-        if options[name]:
-            raise OptionError(f"`{name}` works on one collection, not on a sharded one; leave it out")
-    if (directory / MANIFEST).is_file() and not (directory / SHARDS).is_file():
-        raise OptionError(
-            f"{directory} is one collection already; make the sharded one elsewhere with `index=…`, or leave `shards` out"
-        )
-    if any(getattr(one, "spec", one) == STANDARD_INPUT for one in given):
-        raise OptionError(
-            "a list on standard input can be read once only, shards read it once each; write it to a file"
-        )
 
 
 def _known(directory: Path, before: Shards | None, begun: Begun) -> tuple[Path, Manifest | None]:

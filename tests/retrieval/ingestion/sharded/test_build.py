@@ -279,6 +279,34 @@ def test_what_cannot_be_is_refused(root, options, said):
         build(root, **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"kind": "hnsw"}, "index kind 'hnsw'.*could not parse"),
+        ({"kind": "HNSW32"}, "index kind 'HNSW32' has no inverted lists"),
+        ({"kind": "IVF2,nothing"}, "could not parse"),
+        ({"target_recall": 2.0}, "target_recall is 2.0"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_built", [False, True])
+def test_an_index_that_cannot_be_is_refused_before_an_image_is_encoded(root, options, said, is_built):
+    if is_built:
+        build(root, shards=3)
+        fill(root, ["a/new.png", "d/new.png"], first=800)
+    before = sorted((root.parent / "big").glob("*"))
+    encoder = CountingEncoder()
+
+    with pytest.raises(OptionError, match=said):
+        build(root, encoder=encoder, **({} if is_built else {"shards": 3}), **options)
+
+    assert encoder.encoded == 0
+    assert [path for path in sorted((root.parent / "big").glob("*")) if path.is_dir()] == [
+        path for path in before if path.is_dir()
+    ]
+    assert not (root.parent / "big/building.json").exists()
+
+
 def test_one_collection_does_not_become_a_sharded_one(root):
     build(root)
 
