@@ -32,6 +32,7 @@ COMMANDS = {
     "finish_upgrade": "retrieve upgrade finish",
     "installed_families": "retrieve encoders",
     "map_images": "retrieve map",
+    "open": "retrieve query",
     "outliers": "retrieve outliers",
     "representatives": "retrieve representatives",
     "rollback": "retrieve rollback",

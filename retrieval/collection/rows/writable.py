@@ -43,7 +43,7 @@ def locked(directory: Path, *, timeout: float = 0, is_shard: bool = False) -> It
     if (directory / SHARDS).is_file():
         raise OptionError(
             f"{directory} is a sharded collection, whose shards are written together: by `build_index`, and by the methods of what "
-            "`open` gives; nothing was changed"
+            "`retrieval.open` gives; nothing was changed"
         )
     require_whole(directory)
     around = None if is_shard else shards_around(directory)

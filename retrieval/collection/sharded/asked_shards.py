@@ -413,5 +413,5 @@ def _named(shard: Shard, error: Exception) -> StoreCorrupt:
     lost = isinstance(error, FileNotFoundError)
     what = "its files are missing; restore it, or build again" if lost else str(error)
     return StoreCorrupt(
-        f"the shard {shard.name} cannot be searched: {what}; or search the others with `allow_partial=True`"
+        f"the shard {shard.name} cannot be searched: {what}; or search the others with `open(allow_partial=True)`"
     )

@@ -32,6 +32,12 @@ def test_the_commands_take_a_sharded_collection(tmp_path, run):
     assert "not searched: shard-00001" in error
     code, _, error = run("query", "--id", "0", "--index", place)
     assert (code, "--allow-partial" in error) == (1, True)
+    for command in ("duplicates", "evaluate", "outliers"):
+        code, _, error = run(command, "--index", place)
+        assert code == 1
+        assert (
+            "restore it, or build again; or search the others with `retrieve query --allow-partial`" in error
+        )
     code, out, error = run("info", "--index", place)
     assert (code, b"shard-00001: 6 images, missing" in out) == (0, True), error
     assert run("verify", "--index", place)[0] == 1
