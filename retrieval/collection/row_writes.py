@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from retrieval.collection.collection import Collection
     from retrieval.collection.rows import Images, KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.columns import ColumnsLike
+    from retrieval.progress import ShowProgress
 
 
 class RowWrites:
@@ -137,15 +138,23 @@ class RowWrites:
 
     @named_arguments
     def sync_vectors(
-        self, vectors: VectorsLike, keys: KeysLike, *, prune: bool = False, timeout: float = TIMEOUT
+        self,
+        vectors: VectorsLike,
+        keys: KeysLike,
+        *,
+        prune: bool = False,
+        timeout: float = TIMEOUT,
+        progress: ShowProgress = True,
     ) -> RowsReport:
         """Make the rows by hand equal to vectors that you have; `retrieval.sync_vectors` says more.
 
         Args:
-            vectors, keys: as there.
+            vectors, keys, progress: as there.
             prune: delete the rows by hand whose keys are not among these; otherwise nothing is changed if there are some.
             timeout: seconds to wait for another writer.
         """
         from retrieval.collection.rows import synchronized
 
-        return synchronized(cast("Collection", self), vectors, keys, prune=prune, timeout=timeout)
+        return synchronized(
+            cast("Collection", self), vectors, keys, prune=prune, timeout=timeout, progress=progress
+        )

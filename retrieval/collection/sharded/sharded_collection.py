@@ -17,6 +17,7 @@ from retrieval.collection.rows import TIMEOUT
 from retrieval.collection.sharded.opened_shards import OpenedShards, open_shards
 from retrieval.collection.sharded.verification import verify_shards
 from retrieval.collection.sharded.whole_records import WholeRecords
+from retrieval.display import progress_shown
 from retrieval.distributed import check_cluster
 from retrieval.errors import CollectionNotFound, OptionError, StoreCorrupt, WorkerLost
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from retrieval.collection import Opened, Records
     from retrieval.collection.rows import KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.encoders import EncoderLike
+    from retrieval.progress import ShowProgress
 
 _AT_ONCE = 16_384
 
@@ -199,12 +201,19 @@ class ShardedCollection(Collection):
         return writing_shards(self, timeout=timeout)
 
     def sync_vectors(
-        self, vectors: VectorsLike, keys: KeysLike, *, prune: bool = False, timeout: float = TIMEOUT
+        self,
+        vectors: VectorsLike,
+        keys: KeysLike,
+        *,
+        prune: bool = False,
+        timeout: float = TIMEOUT,
+        progress: ShowProgress = True,
     ) -> RowsReport:
         """Make the rows by hand of all shards equal to vectors; takes and raises what `Collection.sync_vectors` does."""
         from retrieval.collection.sharded.rows import sync_shards
 
-        return sync_shards(self, vectors, keys, prune=prune, timeout=timeout)
+        with progress_shown(progress) as watch:
+            return sync_shards(self, vectors, keys, prune=prune, timeout=timeout, progress=watch)
 
     def _refuse(self, what: str, instead: str) -> NoReturn:
         raise OptionError(

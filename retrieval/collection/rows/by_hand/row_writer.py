@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from retrieval.collection.rows.by_hand.rows_report import RowsReport
     from retrieval.collection.rows.inputs import Images, KeysLike, VectorsLike
     from retrieval.columns import ColumnsLike
+    from retrieval.progress import ShowProgress
 
 REFUSED = "rows cannot be added or deleted now"
 
@@ -205,7 +206,13 @@ class RowWriter:
 
 
 def synchronized(
-    collection: Collection, vectors: VectorsLike, keys: KeysLike, *, prune: bool, timeout: float
+    collection: Collection,
+    vectors: VectorsLike,
+    keys: KeysLike,
+    *,
+    prune: bool,
+    timeout: float,
+    progress: ShowProgress,
 ) -> RowsReport:
     """Make an open collection's rows by hand equal to some vectors; `Collection.sync_vectors` says more."""
     _require_there(collection)
@@ -218,6 +225,7 @@ def synchronized(
             prune=prune,
             timeout=timeout,
             device=device_of(collection.manifest),
+            progress=progress,
         )
     finally:
         show_newest(collection)

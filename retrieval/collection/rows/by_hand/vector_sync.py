@@ -161,8 +161,7 @@ def _sync_shards(
             )
     with open_collection(directory) as collection:
         _space(space, vectors, dim=VectorBlocks(vectors).dim, before=collection.manifest)
-        with progress_shown(progress):
-            return collection.sync_vectors(vectors, keys, prune=prune, timeout=timeout)
+        return collection.sync_vectors(vectors, keys, prune=prune, timeout=timeout, progress=progress)
 
 
 def build_index_from_vectors(

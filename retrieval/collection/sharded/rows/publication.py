@@ -130,12 +130,17 @@ def publish_shards(
 
 
 def publish_again(
-    directory: Path, before: Shards, *, count: int, phrases: Callable[[], Mapping[str, Vectors]]
+    directory: Path,
+    before: Shards,
+    *,
+    count: int,
+    phrases: Callable[[], Mapping[str, Vectors]],
+    progress: OnEvent | None = None,
 ) -> Shards:
     """Publish what shards hold by now, as they were asked for before; takes what `publish_shards` does.
 
     Args:
-        directory, phrases: as there.
+        directory, phrases, progress: as there.
         before: what is published.
         count: how many shards there are by now.
     """
@@ -148,6 +153,7 @@ def publish_again(
             here,
             before=before,
             phrases=phrases,
+            progress=progress,
         )
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from indexes.derivation import SharedTraining
+    from indexes.derivation import OnEvent, SharedTraining
     from indexes.generation import Manifest, Shards
     from indexes.store import WriterLock
     from indexes.vectors import Halves, Ids, Vectors
@@ -228,6 +228,7 @@ class ShardHandRows:
         *,
         recall: float | None,
         phrases: Callable[[], Mapping[str, Vectors]],
+        progress: OnEvent | None = None,
     ) -> None:
         """Let each shard that has changed publish its rows; readers see them with the next `shards.json`.
 
@@ -235,6 +236,7 @@ class ShardHandRows:
             training: that all shards share; None where every row is compared.
             recall: the target.
             phrases: returns queries by words that an index is tuned for, too.
+            progress: is told of each step.
         """
         kind = "flat" if training is None else training.facts.factory
         for shard, lock in self._changed():
@@ -248,6 +250,7 @@ class ShardHandRows:
                 kind=kind,
                 recall=recall,
                 training=training,
+                progress=progress,
             )
 
     def _changed(self) -> list[tuple[_Shard, WriterLock]]:

@@ -31,6 +31,7 @@ from retrieval.collection.sharded.rows.publication import (
 )
 from retrieval.collection.sharded.rows.shard_hand_rows import ShardHandRows
 from retrieval.errors import CollectionNotFound, RetrievalError, ShapeError
+from retrieval.progress import telling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ def sync_shards(
     *,
     prune: bool,
     timeout: float = TIMEOUT,
-    progress: OnProgress | None = None,
+    progress: OnProgress | None,
 ) -> RowsReport:
     """Make the rows by hand of all shards equal to vectors; `retrieval.sync_vectors` says more."""
     started = time.monotonic()
@@ -69,7 +70,7 @@ def sync_shards(
         raise ShapeError(f"{len(blocks):,} vectors but {len(names):,} keys; give one key a vector")
     space = collection.manifest.space
     blocks.check(dim=space.dim, space=space.name)
-    with _changed(collection, timeout=timeout) as rows:
+    with _changed(collection, timeout=timeout, progress=progress) as rows:
         rows.require_own(names)
         gone = [number for number, key in rows.rows_by_hand() if key not in names]
         if not prune:
@@ -90,7 +91,9 @@ def sync_shards(
 
 
 @contextmanager
-def _changed(collection: ShardedCollection, *, timeout: float) -> Iterator[ShardHandRows]:
+def _changed(
+    collection: ShardedCollection, *, timeout: float, progress: OnProgress | None = None
+) -> Iterator[ShardHandRows]:
     """Give the rows by hand of all shards, and publish what was committed; also where the block raises."""
     with collection._using():  # noqa: SLF001 - a part of it; whoever closed it may not write
         directory = collection.directory
@@ -112,13 +115,20 @@ def _changed(collection: ShardedCollection, *, timeout: float) -> Iterator[Shard
                         None if training is None else SharedTraining.of(directory, training),
                         recall=before.request.recall,
                         phrases=lambda: phrases_of(collection),
+                        progress=telling(progress),
                     )
             except BaseException:
                 if rows is not None:
                     with suppress(RetrievalError, OSError):  # the first error matters more
                         publish_as_they_are(directory, before, count=rows.count)
                 raise
-            publish_again(directory, before, count=rows.count, phrases=lambda: phrases_of(collection))
+            publish_again(
+                directory,
+                before,
+                count=rows.count,
+                phrases=lambda: phrases_of(collection),
+                progress=telling(progress),
+            )
     finally:
         show_newest(collection)
 

@@ -241,6 +241,23 @@ def test_rows_by_hand_are_made_equal_to_vectors(made):
     assert (again.unchanged, again.written) == (20, 0)
 
 
+def test_a_sync_tells_how_far_it_is(made):
+    told: list[retrieval.Progress] = []
+    keys = [f"{shard}/{row}" for shard in range(2) for row in range(300)]
+
+    first = made.sync_vectors(vectors(600, seed=11), keys, progress=told.append)
+
+    assert first.updated == 600
+    stored = [number for number, event in enumerate(told) if event.phase == "store"]
+    assert (told[stored[-1]].done, told[stored[-1]].total) == (600, 600)
+    assert "tune" in {event.phase for event in told[stored[-1] :]}
+    told.clear()
+    retrieval.sync_vectors(
+        made.directory, vectors(600, seed=12), keys, index=made.directory, progress=told.append
+    )
+    assert {"store", "tune"} <= {event.phase for event in told}
+
+
 def test_a_killed_writer_loses_no_shard(made, monkeypatch):
     def die(*_, **__):
         raise KeyboardInterrupt
