@@ -327,14 +327,15 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
 
     def _checked_record(self, key: bytes, number: int, packed: bytes | None) -> Record | None:
         """Return the record that a key leads to, if this store shows it."""
-        if not self._shows(number):
+        if not self.shows(number):
             return None
         record = unpack_record(number, self._whole(number, packed))
         self._require_key(key, number, record.key)
         return record
 
-    def _shows(self, number: int) -> bool:
-        return number < self._count and not self._dead[number]
+    def shows(self, number: int) -> bool:
+        """Say whether there is a row of this id without a tombstone."""
+        return 0 <= number < self._count and not self._dead[number]
 
     def _whole(self, number: int, packed: bytes | None) -> bytes:
         if packed is None:

@@ -13,7 +13,7 @@ from retrieval.collection.rows.inputs import shown_key
 from retrieval.errors import MissingRow, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from indexes.store import Record, VectorStore
     from indexes.vectors import Halves, Ids
@@ -164,38 +164,40 @@ class HandRows:
                 self._next += 1
         return ids
 
-    def delete(self, ids: Iterable[int]) -> None:
-        """Delete rows by their ids, all of which `ids_of` or `require_ids` returned."""
-        numbers = list(ids)
-        for key in self._keys(numbers):
+    def delete(self, rows: Mapping[int, bytes]) -> None:
+        """Delete rows by their ids and keys, which `of_keys`, `of_ids` or `rows_by_hand` gave."""
+        for key in rows.values():
             self._wait(key, None)
-        self._store.remove([number - self._first for number in numbers])
-        self.deleted += len(numbers)
+        self._store.remove([number - self._first for number in rows])
+        self.deleted += len(rows)
 
-    def ids_of(self, keys: Iterable[bytes]) -> list[int]:
-        """Return the rows that have these keys.
+    def of_keys(self, keys: Iterable[bytes]) -> dict[int, bytes]:
+        """Return the ids and keys of the rows that have these keys.
 
         Raises:
             MissingRow: no row has one of them.
             OptionError: one belongs to a row of a source.
         """
-        return [self.own_id(number, key, held) for number, (key, held) in enumerate(self.holders(keys), 1)]
+        return {
+            self.own_id(number, key, held): key for number, (key, held) in enumerate(self.holders(keys), 1)
+        }
 
-    def require_ids(self, ids: Ids) -> list[int]:
-        """Return some ids, each once, if they are live rows that were made by hand.
+    def of_ids(self, ids: Ids) -> dict[int, bytes]:
+        """Return some ids and their keys, if they are live rows that were made by hand.
 
         Raises:
             MissingRow: a row was deleted or replaced.
             OptionError: one belongs to a row of a source.
         """
-        numbers = list(dict.fromkeys(ids.tolist()))
-        for number, (key, held) in zip(numbers, self.holders(self._keys(numbers)), strict=True):
+        rows: dict[int, bytes] = {}
+        for number, key, held in self._held_by(list(dict.fromkeys(ids.tolist()))):
             if held is None or held.id != number:
                 raise MissingRow(
                     f"row {number} ({shown_key(key)}) was deleted or replaced; nothing was deleted"
                 )
             self.require_by_hand(0, key, held)
-        return numbers
+            rows[number] = key
+        return rows
 
     def refuse_taken(self, number: int, key: bytes, held: Held) -> NoReturn:
         """Refuse a new row whose key a row has; ``number`` counts the keys that were given."""
@@ -217,7 +219,7 @@ class HandRows:
         )
 
     def own_id(self, number: int, key: bytes, held: Held | None) -> int:
-        """Return the row by hand that has a key; raises as `ids_of` does."""
+        """Return the row by hand that has a key; raises as `of_keys` does."""
         if held is None:
             ids = "; ids of rows are given as `ids`" if key.isdigit() else ""
             raise MissingRow(
@@ -275,13 +277,22 @@ class HandRows:
     def _held(self, record: Record) -> Held:
         return Held(self._first + record.id, record.content, is_by_hand(record, self._source))
 
-    def _keys(self, numbers: Sequence[int]) -> Iterator[bytes]:
-        """Yield the keys of rows, those that wait too; many are read at once."""
+    def _held_by(self, numbers: Sequence[int]) -> Iterator[tuple[int, bytes, Held | None]]:
+        """Yield ids with the key that each row has, or had, and the row that has that key now; many are read at once."""
         for start in range(0, len(numbers), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
-            stored = [number - self._first for number in some if number not in self._waiting_keys]
-            records = iter(self._store.records(stored))
-            yield from (self._waiting_keys.get(number) or next(records).key for number in some)
+            stored = [number for number in some if number not in self._waiting_keys]
+            records = self._store.records([number - self._first for number in stored])
+            known = dict(zip(stored, records, strict=True))
+            for number in some:
+                record = known.get(number)
+                key = self._waiting_keys[number] if record is None else record.key
+                if key in self._waiting:
+                    yield number, key, self._waiting[key]
+                elif record is not None and self._store.shows(record.id):
+                    yield number, key, self._held(record)
+                else:
+                    yield number, key, None
 
 
 def content_of_vector(row: Halves) -> bytes:

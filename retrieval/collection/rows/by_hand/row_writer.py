@@ -140,11 +140,11 @@ class RowWriter:
                 raise OptionError("delete takes either `keys`, `ids` or `where`")
             if where is not None:
                 rows.commit()
-                chosen = rows.require_ids(self._find(where))
+                chosen = rows.of_ids(self._find(where))
             elif keys is not None:
-                chosen = rows.ids_of(KeyList(keys, one=True))
+                chosen = rows.of_keys(KeyList(keys, one=True))
             else:
-                chosen = rows.require_ids(rows.checked_ids(ids, where=self._collection.directory))
+                chosen = rows.of_ids(rows.checked_ids(ids, where=self._collection.directory))
             rows.delete(chosen)
             rows.commit_if_due()
             return len(chosen)

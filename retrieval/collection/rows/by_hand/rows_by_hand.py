@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from indexes.vectors import Halves, Ids
 
@@ -57,11 +57,11 @@ class RowsByHand(Protocol):
     def require_own(self, keys: Iterable[bytes]) -> None:
         """Refuse keys that rows of another source have."""
 
-    def require_ids(self, ids: Ids) -> list[int]:
-        """Return some ids, each once, if they are live rows that were made by hand."""
+    def of_ids(self, ids: Ids) -> dict[int, bytes]:
+        """Return some ids and their keys, if they are live rows that were made by hand."""
 
-    def ids_of(self, keys: Iterable[bytes]) -> list[int]:
-        """Return the rows that have these keys."""
+    def of_keys(self, keys: Iterable[bytes]) -> dict[int, bytes]:
+        """Return the ids and keys of the rows that have these keys."""
 
     def rows_by_hand(self) -> Iterator[tuple[int, bytes]]:
         """Yield the ids and keys of the committed rows that were made by hand."""
@@ -75,8 +75,8 @@ class RowsByHand(Protocol):
     ) -> list[int]:
         """Add rows, or replace those of the same keys."""
 
-    def delete(self, ids: Iterable[int]) -> None:
-        """Delete rows by their ids."""
+    def delete(self, rows: Mapping[int, bytes]) -> None:
+        """Delete rows by their ids and keys."""
 
     def commit(self) -> None:
         """Make all that waits durable."""

@@ -110,7 +110,7 @@ def sync_vectors(
                 origin=lambda number: origin_of(number, sources, directory),
             )
             rows.require_own(names)
-            gone = [number for number, key in rows.rows_by_hand() if key not in names]
+            gone = {number: key for number, key in rows.rows_by_hand() if key not in names}
             if not prune:
                 refuse_dropping(rows=store.live, removed=len(gone), keys=len(names), folder=home)
             write_blocks(rows, blocks, names, progress=watch)

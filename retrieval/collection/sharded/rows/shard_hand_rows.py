@@ -138,19 +138,19 @@ class ShardHandRows:
             if held is not None:
                 shard.rows.require_by_hand(number, key, held)
 
-    def require_ids(self, ids: Ids) -> list[int]:
-        """Return some ids, each once, if they are live rows by hand; raises as `HandRows.require_ids`."""
-        numbers = list(dict.fromkeys(ids.tolist()))
-        for number, own in _by_shard(numbers).items():
-            self._shard(number).rows.require_ids(np.array(own))
-        return numbers
+    def of_ids(self, ids: Ids) -> dict[int, bytes]:
+        """Return some ids and their keys, if they are live rows by hand; raises as `HandRows.of_ids`."""
+        rows: dict[int, bytes] = {}
+        for number, own in _by_shard(ids.tolist()).items():
+            rows |= self._shard(number).rows.of_ids(np.array(own))
+        return rows
 
-    def ids_of(self, keys: Iterable[bytes]) -> list[int]:
-        """Return the rows that have these keys; raises as `HandRows.ids_of`."""
-        return [
-            shard.rows.own_id(number, key, held)
+    def of_keys(self, keys: Iterable[bytes]) -> dict[int, bytes]:
+        """Return the ids and keys of the rows that have these keys; raises as `HandRows.of_keys`."""
+        return {
+            shard.rows.own_id(number, key, held): key
             for number, (key, shard, held) in enumerate(self._holders(keys), start=1)
-        ]
+        }
 
     def rows_by_hand(self) -> Iterator[tuple[int, bytes]]:
         """Yield the ids and keys of the committed rows that were made by hand."""
@@ -182,10 +182,10 @@ class ShardHandRows:
                 ids[place] = one
         return ids
 
-    def delete(self, ids: Iterable[int]) -> None:
-        """Delete rows by their ids, all of which `ids_of` or `require_ids` returned."""
-        for number, own in _by_shard(ids).items():
-            self._written(number).rows.delete(own)
+    def delete(self, rows: Mapping[int, bytes]) -> None:
+        """Delete rows by their ids and keys, which `of_keys`, `of_ids` or `rows_by_hand` gave."""
+        for number, own in _by_shard(rows).items():
+            self._written(number).rows.delete({one: rows[one] for one in own})
 
     def commit(self) -> None:
         """Make all that waits durable."""

@@ -72,7 +72,7 @@ def sync_shards(
     blocks.check(dim=space.dim, space=space.name)
     with _changed(collection, timeout=timeout, progress=progress) as rows:
         rows.require_own(names)
-        gone = [number for number, key in rows.rows_by_hand() if key not in names]
+        gone = {number: key for number, key in rows.rows_by_hand() if key not in names}
         if not prune:
             refuse_dropping(rows=rows.live, removed=len(gone), keys=len(names), folder=collection.root)
         write_blocks(rows, blocks, names, progress=progress)

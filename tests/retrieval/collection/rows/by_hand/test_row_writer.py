@@ -14,7 +14,8 @@ import pytest
 import retrieval
 from indexes.derivation import build_plan
 from indexes.generation import read_manifest
-from indexes.store import VectorStore, WriterLock
+from indexes.store import VectorStore, WriterLock, store
+from indexes.store.tables import tables
 from retrieval.collection.rows.by_hand import hand_rows
 from retrieval.collection.rows.inputs import vector_blocks
 from retrieval.errors import (
@@ -195,6 +196,46 @@ def test_rows_are_deleted_by_key_and_by_id(rows: retrieval.Collection, vectors: 
     assert rows.delete(ids=[3, 3]) == 1
     assert contents(rows) == expected(vectors[4:6], ["e", "f"])
     assert rows.search_vectors(vectors[0], k=6).ids.tolist()[0][2:] == [-1] * 4
+
+
+@pytest.mark.parametrize("by", ["keys", "ids"])
+def test_a_delete_unpacks_each_record_twice(
+    rows: retrieval.Collection, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    rows.add(vectors[:6], keys=list("abcdef"))
+    unpacked: list[int] = []
+    for module in (store, tables):
+
+        def counted(number: int, data: bytes, real: Any = module.unpack_record) -> Any:
+            unpacked.append(number)
+            return real(number, data)
+
+        monkeypatch.setattr(module, "unpack_record", counted)
+
+    with rows.writer() as writer:
+        unpacked.clear()
+        writer.delete(**{by: list("ace") if by == "keys" else [0, 2, 4]})
+        found = sorted(unpacked)
+
+    assert found == [0, 0, 2, 2, 4, 4]  # to find whose they are, and by the store, to free their keys
+    assert contents(rows) == expected(vectors[[1, 3, 5]], list("bdf"))
+
+
+def test_rows_of_a_writer_are_deleted_by_id_before_and_after_they_are_committed(
+    rows: retrieval.Collection, vectors: np.ndarray
+) -> None:
+    rows.add(vectors[:3], keys=list("abc"))
+
+    with rows.writer() as writer:
+        new = writer.upsert(vectors[3:5], ["b", "d"])  # row 1 is replaced, and that waits
+        with pytest.raises(MissingRow, match=r"row 1 .*deleted or replaced"):
+            writer.delete(ids=[0, 1])
+        assert writer.delete(ids=new) == 2
+        with pytest.raises(MissingRow, match=rf"row {new[0]} .*deleted or replaced"):
+            writer.delete(ids=new[:1])
+        assert writer.delete(ids=[2]) == 1
+
+    assert contents(rows) == expected(vectors[:1], ["a"])
 
 
 def test_a_row_is_deleted_as_an_item(rows: retrieval.Collection, vectors: np.ndarray) -> None:
