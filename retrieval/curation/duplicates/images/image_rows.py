@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from retrieval.errors import OptionError
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from indexes.vectors import Bitmap, Ids
     from retrieval.collection import Collection
     from retrieval.collection.answers import Origin
+
+_AT_ONCE: Final = 4096  # records read together
 
 
 class ImageRows(AbstractContextManager["ImageRows"]):
@@ -117,24 +119,44 @@ class ImageRows(AbstractContextManager["ImageRows"]):
             found |= own
         return found
 
+    @cached_property
+    def file_names(self) -> NDArray[np.int64]:
+        """A hash of the last part of each row's key, ``(count,)``; 0 of rows by hand and of those that are not looked at."""
+        found = np.zeros(self.count, dtype=np.int64)
+        for record in self._store.scan():
+            if self.mask[record.id] and not is_by_hand(record, self._hand):
+                found[record.id] = hash(record.key.rpartition(b"/")[2]) or 1
+        return found
+
     def also_in(self, other: ImageRows) -> Bitmap:
-        """Return which rows are files that another collection has, too, ``(count,)``: those of equal content are looked at."""
+        """Return which rows are files that another collection has, too, ``(count,)``.
+
+        A file that has changed since one of them was built has another content there. So rows of one content are looked at, whatever links
+        lead to them, and rows of one name.
+        """
         found = np.zeros(self.count, dtype=np.bool_)
+        known = {path for _, path in other._files(other._alike(self))}
+        for number, path in self._files(self._alike(other)):
+            found[number] = path in known
+        return found
+
+    def _alike(self, other: ImageRows) -> Ids:
+        """Return the rows that have the content or the name of a row of another collection, ascending."""
         own, others = (
             np.ascontiguousarray(one.contents).view([("", np.uint64)] * one.contents.shape[1]).ravel()
             for one in (self, other)
         )
-        there = other.contents.any(axis=1) & np.isin(others, own)
-        known = {
-            os.path.realpath(other.path(one))
-            for one in other.records(np.flatnonzero(there).tolist())
-            if other.origin(one) is None
-        }
-        asked = np.flatnonzero(self.contents.any(axis=1) & np.isin(own, others[there])).tolist()
-        for number, record in zip(asked, self.records(asked), strict=True):
-            if self.origin(record) is None and os.path.realpath(self.path(record)) in known:
-                found[number] = True
-        return found
+        equal = self.contents.any(axis=1) & np.isin(own, others)
+        named = (self.file_names != 0) & np.isin(self.file_names, other.file_names)
+        return np.flatnonzero(equal | named)
+
+    def _files(self, ids: Ids) -> Iterator[tuple[int, str]]:
+        """Yield those of some rows that are files of the first folder, each with its real path."""
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE].tolist()
+            for number, record in zip(some, self.records(some), strict=True):
+                if self.origin(record) is None:
+                    yield number, os.path.realpath(self.path(record))
 
     def splits(self, column: str) -> list[str | None]:
         """Return the value of a column of each row as text, by row id; None for rows without one.

@@ -147,6 +147,19 @@ def test_a_file_that_both_collections_have_never_goes(folder: Path, tmp_path: Pa
     assert not found.going
 
 
+def test_a_file_that_changed_since_the_other_collection_was_built_never_goes(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / ".retrieve", tmp_path / "other")
+    photograph(2).resize((100, 75)).save(folder / "2.jpg", quality=70)  # smaller than its export now
+    retrieval.build_index(folder, encoder=FakeEncoder())
+
+    with retrieval.open(tmp_path / "other", root=folder) as other:
+        found = retrieval.duplicates(folder, against=other)
+
+    assert not found.going
+
+
 def test_another_space_is_refused(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
