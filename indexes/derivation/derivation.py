@@ -110,6 +110,7 @@ def derive(
         learn=learn,
         training=training,
         waiting=waiting,
+        known=None if before is None else before.index,
     )
     info, files = build.decide()
     if (

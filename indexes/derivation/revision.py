@@ -67,8 +67,10 @@ class Revision:
         learn: rotations.Learn | None = None,
         training: SharedTraining | None = None,
         waiting: int | None = None,
+        known: IndexInfo | None = None,
     ) -> None:
         self._training = training
+        self._known = known  # what is published, of these rows or of those of another encoder
         self._waiting = waiting  # most rows that may, if fewer than usual
         self._renames = renames  # of the store, as `keytable.KeyTable` counts them
         self._home, self._now, self._asked, self._before = home, now, asked, before
@@ -146,7 +148,8 @@ class Revision:
                 return (None if same else self._flat(planned.reason)), _nothing
             if not self._outgrown(before.index, planned) and self._of_training(before):
                 return self._kept(before, before.index, planned)
-        self._progress(Event(phase="plan", message=str(planned)))
+        if planned.factory or planned.reason or not isinstance(self._known, Exact):  # else it is no news
+            self._progress(Event(phase="plan", message=str(planned)))
         if planned.factory is None:
             return self._flat(planned.reason), _nothing
         return self._construction.built(planned)

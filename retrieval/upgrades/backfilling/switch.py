@@ -65,7 +65,7 @@ def switch_over(
         return {} if words is None else {"text": words}
 
     def watched(event: Any) -> None:
-        if progress is not None:
+        if progress is not None and (kind is None or event.phase != "plan"):  # shards are indexed together
             progress(Progress.of(event))
 
     with assemble(
