@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         drop_old as drop_old,
         finish_one as finish_one,
         finish_upgrade as finish_upgrade,
+        nothing_kept as nothing_kept,
     )
     from retrieval.upgrades.history import plot_curve as plot_curve, upgrade_report as upgrade_report
     from retrieval.upgrades.record import (

@@ -44,7 +44,7 @@ def finish_one(directory: Path) -> Mapping[str, Any]:
         if manifest.reencoding:
             raise OptionError(f"the old vectors are in use: {under_way(entry)}")
         if not entry.pop("previous", None):
-            raise OptionError(f"{directory}: no old vectors are kept, so nothing is left to finish")
+            raise OptionError(f"{directory}: {nothing_kept(entry)}")
         with VectorStore.open(
             store_path(directory, manifest), dim=manifest.space.dim, count=manifest.count
         ) as store:
@@ -60,6 +60,16 @@ def finish_one(directory: Path) -> Mapping[str, Any]:
             )
         sweep(directory, published)
     return entry
+
+
+def nothing_kept(entry: Mapping[str, Any]) -> str:
+    """Say why no old vectors are kept, and what comes next; ``entry``: what is recorded of the last upgrade, empty without one."""
+    if entry.get("state") == "complete":
+        return (
+            f"no old vectors are kept: the upgrade to {entry['new']} is finished, and nothing is left to do"
+        )
+    why = f"the upgrade to {entry['new']} was rolled back" if entry else "it has never been upgraded"
+    return f"no old vectors are kept, as {why}; begin with `upgrade(encoder=SPEC)`"
 
 
 drop_old: Callable[..., Mapping[str, Any]] = renamed_function("drop_old", finish_upgrade)

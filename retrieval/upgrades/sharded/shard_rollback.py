@@ -10,7 +10,7 @@ from indexes.vectors import Space
 from retrieval.collection.sharded.rows import publish_as_they_are, require_no_upgrade
 from retrieval.encoders import load_encoder
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.upgrades import RollbackReport, finish_one, rollback_one
+from retrieval.upgrades import RollbackReport, finish_one, nothing_kept, rollback_one
 from retrieval.upgrades.sharded.shard_backfill import publish_space
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def finish_shards(directory: Path) -> Mapping[str, Any]:
         require_no_upgrade(before, what="the old vectors are in use")
         entry = dict(before.upgrade or {})
         if not entry.pop("previous", None):
-            raise OptionError(f"{directory}: no old vectors are kept, so nothing is left to finish")
+            raise OptionError(f"{directory}: {nothing_kept(entry)}")
         for shard in before.shards:
             upgrades = read_manifest(directory / shard.name).upgrades
             if upgrades and upgrades[-1].get("previous"):  # else an interrupted call has done it
