@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Migration as Migration,
         Opened as Opened,
         carried_by as carried_by,
+        encoded_so_far as encoded_so_far,
         open_published as open_published,
         require_settled as require_settled,
         under_way as under_way,

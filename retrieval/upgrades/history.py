@@ -11,10 +11,11 @@ import numpy as np
 
 from indexes.generation import read_whole_manifest
 from indexes.vectors import compatibility
+from retrieval.collection import encoded_so_far
 from retrieval.errors import OptionError
 from retrieval.evaluation import figure
 from retrieval.location import find_whole
-from retrieval.upgrades.start import REENCODE
+from retrieval.upgrades.start import REENCODE, UNMEASURED
 
 
 def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -24,11 +25,13 @@ def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]
 
     - ``encoders``: every one that the collection has seen, in order;
     - ``matrix``: rows are the encoder of queries, columns that of the gallery; None where it was not measured, which is so
-      above the diagonal: nobody asks a new gallery with an old encoder;
+      above the diagonal: nobody asks a new gallery with an old encoder; all are None where there were too few images;
     - ``unmeasured``: ``query``, ``gallery`` and ``why`` for each None below it;
     - ``ac``, ``am``: share of cross-tests that reach the gallery's own self-test, and mean of the lower triangle;
-    - ``gain``: the update gain of the chosen method;
-    - ``curve``: ``share``, ``random`` (quality when so much is encoded again, in random order) and its mean height ``area_random``.
+    - ``gain``: the update gain of the chosen method; None where there is none to have, or nothing was measured;
+    - ``encoded_so_far``: images that the new encoder has encoded, those among them that do not answer by that yet;
+    - ``curve``: ``share``, ``random`` (quality when so much is encoded again, in random order) and its mean height ``area_random``;
+      two empty lists and None where nothing was measured.
 
     Raises:
         OptionError: the collection has never been upgraded.
@@ -53,6 +56,7 @@ def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]
         "am": None if am is None else round(am, 6),
         "gain": chosen.get("gain"),
         "regression_rate": chosen.get("regression_rate"),
+        "encoded_so_far": encoded_so_far(last),
         "curve": last["curve"],
     }
 
@@ -122,9 +126,14 @@ def plot_curve(report: Mapping[str, Any], target: str | os.PathLike[str]) -> Non
 
     Raises:
         MissingExtra: matplotlib is not installed.
-        OptionError: another suffix than ``.svg``, ``.png`` or ``.pdf``, no such folder, or it cannot be written.
+        OptionError: another suffix than ``.svg``, ``.png`` or ``.pdf``, no such folder, or it cannot be written; or there were too
+            few images to measure a curve on.
     """
     curve = report["curve"]
+    if report["measure"] == UNMEASURED:
+        raise OptionError(
+            f"the upgrade from {report['old']} to {report['new']} has no curve to draw: there were too few images to measure on"
+        )
     share = np.array(curve["share"]) * 100
     chosen = _chosen(report)
     total = report["backfilled"] + report["remaining"]

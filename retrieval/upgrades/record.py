@@ -10,7 +10,7 @@ import numpy as np
 
 from indexes.generation import MIGRATING, REENCODING
 from indexes.vectors import curve_area
-from retrieval.upgrades.start import REENCODE, Plan
+from retrieval.upgrades.start import REENCODE, UNMEASURED, Plan
 from retrieval.upgrades.trial import POINTS, Measured, calibrate
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class UpgradeReport:
         sample: images encoded by both; `held_out` of them were measured on.
         methods: what was measured of each, by the contract's keys.
         backfilled, remaining: rows that are of the new space, and those that are not yet.
-        measure: ``labels`` (1-NN accuracy) or ``views`` (recall@1 of altered views).
+        measure: ``labels`` (1-NN accuracy), ``views`` (recall@1 of altered views), or ``none``: there were too few images to measure on.
         recorded: queries use the new encoder from now on.
         gone, unreadable: files of the sample that are missing or changed, or cannot be read.
         left_out: methods that were not fitted, and why.
@@ -43,7 +43,8 @@ class UpgradeReport:
         ways: what each way to the new encoder costs and gives, see `retrieval.upgrades.start.plan.ways_of`.
         costs: of encoding the rest of the gallery again, see `retrieval.upgrades.start.plan.Costs`.
         alone: ``old`` and ``new``: what each finds by itself, without a map, and the number of ``queries``. Those are more than
-            the held-out ones, and they decide whether the new encoder is a better one. Empty for an upgrade of an earlier version.
+            the held-out ones, and they decide whether the new encoder is a better one. Empty for an upgrade of an earlier version, and
+            where there were too few images to measure on.
     """
 
     old: str
@@ -105,14 +106,15 @@ def reencoding_entry(
 ) -> dict[str, Any]:
     """Return what the manifest keeps of an upgrade whose old encoder answers until the end; arguments as of `entry_of`."""
     chosen = next(way for way in report.ways if way["plan"] == REENCODE)
-    shares = np.linspace(0, 1, POINTS)
-    heights = [chosen["now"]] * (POINTS - 1) + [chosen["end"]]
-    area = curve_area(shares, np.array(heights))
-    curve = {
-        "share": [round(float(share), 4) for share in shares],
-        "random": heights,
-        "area_random": area,
-    }
+    curve: dict[str, Any] = {"share": [], "random": [], "area_random": None}
+    if report.measure != UNMEASURED:
+        shares = np.linspace(0, 1, POINTS)
+        heights = [chosen["now"]] * (POINTS - 1) + [chosen["end"]]
+        curve = {
+            "share": [round(float(share), 4) for share in shares],
+            "random": heights,
+            "area_random": curve_area(shares, np.array(heights)),
+        }
     return _known(
         report, REENCODING, manifest=manifest, new=new, spec=spec, staging=staging, earlier=earlier
     ) | {"curve": curve}

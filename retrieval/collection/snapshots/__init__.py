@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from retrieval.collection.snapshots.migration import (
         Migration as Migration,
         carried_by as carried_by,
+        encoded_so_far as encoded_so_far,
         require_settled as require_settled,
         summary as summary,
         under_way as under_way,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from indexes.derivation import Carried
-from indexes.generation import check_file, generation_path
+from indexes.generation import MIGRATING, check_file, generation_path
 from indexes.layout import MAPS
 from indexes.migration import BACKGROUND, Background, Calibration, Mixture, write_rows_of
 from indexes.vectors import Space, transforms
@@ -16,7 +17,6 @@ from retrieval.collection.snapshots.query_map import Fitted
 from retrieval.errors import OptionError, StoreCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from indexes.generation import Manifest
@@ -192,9 +192,20 @@ def under_way(entry: Mapping[str, Any]) -> str:
     """Say what change is under way and how to end it."""
     return (
         f"an upgrade from {entry['old'] or entry['old_space']['name']} to {entry['new']} is under way "
-        f"({entry['backfilled']:,} of {entry['backfilled'] + entry['remaining']:,} images encoded again); "
+        f"({encoded_so_far(entry):,} of {entry['backfilled'] + entry['remaining']:,} images encoded again); "
         "finish it with `backfill`, or give it up with `rollback`"
     )
+
+
+def encoded_so_far(entry: Mapping[str, Any]) -> int:
+    """Return how many images the new encoder of an upgrade has encoded.
+
+    A trial that has encoded all of them lets none answer by that: it would be the switch, which comes with `backfill`.
+    """
+    done, left = int(entry.get("backfilled") or 0), int(entry.get("remaining") or 0)
+    costs = entry.get("costs")
+    whole = entry.get("state") == MIGRATING and isinstance(costs, Mapping) and costs.get("images") == 0
+    return done + min(left, int(entry.get("sample") or 0)) if whole else done
 
 
 def summary(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,7 +222,7 @@ def summary(entry: Mapping[str, Any]) -> dict[str, Any]:
         "started",
         "finished",
     )
-    found = {key: entry[key] for key in keys if key in entry}
+    found = {key: entry[key] for key in keys if key in entry} | {"encoded_so_far": encoded_so_far(entry)}
     if found.get("old") is None and "old_space" in entry:  # an encoder that was given as an object
         found["old"] = entry["old_space"]["name"]
     return found

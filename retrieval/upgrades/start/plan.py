@@ -24,6 +24,9 @@ Plan: TypeAlias = Literal["map", "reencode", "none"]
 REENCODE: Final = "reencode"
 """The way without a map: the old encoder answers until every image is encoded again."""
 
+UNMEASURED: Final = "none"
+"""What an upgrade was measured by where there were too few images."""
+
 AGAIN: Final = 0.9
 """Share of images that a map has to find again.
 
@@ -43,7 +46,7 @@ class Costs:
     Attributes:
         images: to encode.
         images_per_second: as measured on the sample; None where too few of it could be read.
-        seconds: at that rate.
+        seconds: at that rate; 0 where no image is left.
         bytes: that the new rows take on the disk until `finish_upgrade` frees the old ones, at most.
         bytes_free: on the collection's disk.
     """
@@ -74,7 +77,7 @@ def costs_of(directory: Path, manifest: Manifest, taken: Sample, *, dim: int) ->
     return Costs(
         images=images,
         images_per_second=None if rate is None else round(rate, 3),
-        seconds=None if rate is None else round(images / rate, 3),
+        seconds=0.0 if not images else None if rate is None else round(images / rate, 3),
         bytes=_COPIES * manifest.live * (2 * 2 * dim + _RECORD) + manifest.live * (dim // 4 + _CODE),
         bytes_free=shutil.disk_usage(directory).free,
     )
@@ -93,28 +96,32 @@ def require_space(costs: Costs, directory: Path) -> None:
         )
 
 
-def ways_of(best: Measured | None, costs: Costs, *, alone: tuple[float, float]) -> list[dict[str, Any]]:
+def ways_of(
+    best: Measured | None, costs: Costs, *, alone: tuple[float, float] | None
+) -> list[dict[str, Any]]:
     """Return the ways that lead to the new encoder: the best compatible map, and encoding again behind the old encoder.
 
     Args:
         best: the map that is recorded, else the best compatible one; None without one.
         costs: of encoding the gallery again.
-        alone: what the old and the new encoder find without a map, of all images that can ask.
+        alone: what the old and the new encoder find without a map, of all images that can ask; None where they are too few to measure.
     Returns:
-        objects with ``plan``, ``method``, ``now`` and ``end`` (quality), ``seconds``, ``bytes``, ``map_microseconds``. Quality now with a map is
-        what the old encoder finds alone, and what the map wins over it on the held-out queries.
+        objects with ``plan``, ``method``, ``now`` and ``end`` (quality, None where nothing was measured), ``seconds``, ``bytes``,
+        ``map_microseconds``. Quality now with a map is what the old encoder finds alone, and what the map wins over it on the
+        held-out queries.
     """
-    found: list[tuple[Plan, str, float, float]] = []
-    if best is not None:
+    old, new = alone or (None, None)
+    found: list[tuple[Plan, str, float | None, float]] = []
+    if best is not None and old is not None:
         won = best.new_old - best.old_old
-        found.append(("map", best.method, alone[0] + won, best.map_microseconds))
-    found.append((REENCODE, REENCODE, alone[0], 0.0))
+        found.append(("map", best.method, old + won, best.map_microseconds))
+    found.append((REENCODE, REENCODE, old, 0.0))
     return [
         {
             "plan": plan,
             "method": method,
-            "now": round(min(now, 1.0), 6),
-            "end": round(alone[1], 6),
+            "now": None if now is None else round(min(now, 1.0), 6),
+            "end": None if new is None else round(new, 6),
             "seconds": costs.seconds,
             "bytes": costs.bytes,
             "map_microseconds": microseconds,

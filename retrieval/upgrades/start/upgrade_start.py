@@ -6,33 +6,32 @@ Long because one decision is read together: what was measured, what it may repla
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.derivation import Carried, publish_tail
 from indexes.generation import SHARDS, read_manifest, store_path
 from indexes.migration import Staging
-from indexes.store import VectorStore, WriterLock
+from indexes.store import VectorStore
 from retrieval.collection import STAGING, carried_by, remove_staging, sweep, writer
-from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
-from retrieval.encoders import note_when_encoding, vectors_of_probes
+from retrieval.encoders import note_when_encoding
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_whole
 from retrieval.sources import open_source
 from retrieval.upgrades import UpgradeReport, entry_of, reencoding_entry, refuse_rows_without_images, rounded
 from retrieval.upgrades.start.encoders import extension_of, new_encoder, old_encoder_of
 from retrieval.upgrades.start.plan import REENCODE, best_of, costs_of, require_space, ways_of, with_sample
+from retrieval.upgrades.start.plan_record import Work, record_plan
 from retrieval.upgrades.start.succession import (
     added_since,
     encode_added,
     require_no_fall,
     staging_of,
 )
+from retrieval.upgrades.start.unmeasured import reencode_unmeasured, require_reencoding
 from retrieval.upgrades.trial import (
     METHODS,
     Sample,
@@ -40,26 +39,26 @@ from retrieval.upgrades.trial import (
     against_earlier,
     backfill_curve,
     background_of,
+    can_measure,
     compare_encoders,
     draw,
     encode_sample,
-    keep_sample,
     labels_of,
     others_of,
     questions_of,
     refusal_of,
-    require_enough,
     try_methods,
 )
 from retrieval.views import refuse_views
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from indexes.generation import Manifest
     from indexes.migration import Background
     from indexes.vectors import Ids
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.progress import OnProgress, ShowProgress
-    from retrieval.sources import Source
 
 
 def upgrade(
@@ -81,7 +80,8 @@ def upgrade(
     A sample of the gallery is encoded anew, maps between the spaces are fitted on it, and what they find is measured on a
     part of it that nothing was fitted on. Nothing is recorded where the new encoder finds less than the old one. The best map that finds more in the old gallery than the old encoder does is
     recorded, and queries use the new encoder at once. Without such a map the old encoder answers until all images are encoded
-    again, if the new one is better. Either way `retrieval.backfill` encodes the rest at any pace.
+    again, if the new one is better. Either way `retrieval.backfill` encodes the rest at any pace. Fewer than 40 images are too few
+    to measure on: they are encoded again, nothing is said of which encoder finds more, and `retrieval.rollback` undoes it.
 
     Args:
         path: the collection, as in `retrieval.open`.
@@ -99,8 +99,8 @@ def upgrade(
     Returns:
         What was measured, and whether it was recorded. Unless it was, nothing has changed.
     Raises:
-        OptionError: the same encoder again, an upgrade under way that finds more by now, no image left, a sample too small, or rows by
-            hand without an image, or views of images.
+        OptionError: the same encoder again, an upgrade under way that finds more by now, no image left, a sample too small although
+            more images are there, a map for too few images, or rows by hand without an image, or views of images.
         EncoderError: the new encoder cannot be had, or reads no images.
         StoreFull: there is no space for the new vectors.
         StoreLocked: somebody else writes to the collection.
@@ -162,7 +162,7 @@ def upgrade_one(
         staging = f"{STAGING}/{new.space.fingerprint[:16]}"
         planned = staging_of(manifest)
         remove_staging(directory, but=(staging, planned))
-        work = _Work(
+        work = Work(
             directory=directory,
             lock=lock,
             manifest=manifest,
@@ -191,27 +191,8 @@ def upgrade_one(
     return report
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    """One upgrade: where, from what, to what."""
-
-    directory: Path
-    lock: WriterLock
-    manifest: Manifest
-    new: Encoder
-    spec: str | None
-    source: Source
-    staging: str
-    whole: Manifest
-
-    @property
-    def name(self) -> str:
-        """What the new encoder is called."""
-        return self.spec or self.new.space.name
-
-
 def _run(
-    work: _Work,
+    work: Work,
     *,
     size: int,
     method: str,
@@ -226,11 +207,6 @@ def _run(
     if manifest.live == 0:
         raise OptionError(
             f'{work.directory} holds no images; build its index anew with `encoder="{work.name}"`'
-        )
-    if labels is None and old is None:
-        raise OptionError(
-            f"the encoder of {manifest.encoder or manifest.space.name} cannot be loaded, so what it finds cannot be "
-            "measured on new views; give `labels=CSV`, which needs the stored vectors only"
         )
     with (
         # What a killed build has stored in the middle of an upgrade is published with the next generation.
@@ -252,7 +228,15 @@ def _run(
             raise OptionError(
                 f"none of the {manifest.live:,} images lies below {work.source.name}; mount its drive, or bring them back"
             )
-        require_enough(drawn, wanted=size, live=store.live, name=work.name)
+        if not can_measure(drawn, wanted=size, live=store.live, gone=gone):
+            require_reencoding(manifest, method, count=len(drawn))
+            taken = encode_sample(drawn, store, staging, work.new, gone=gone, progress=progress)
+            return reencode_unmeasured(work, store, staging, taken, record=record)
+        if labels is None and old is None:
+            raise OptionError(
+                f"the encoder of {manifest.encoder or manifest.space.name} cannot be loaded, so what it finds cannot be "
+                "measured on new views; give `labels=CSV`, which needs the stored vectors only"
+            )
         taken = encode_sample(drawn, store, staging, work.new, gone=gone, progress=progress)
         questions = questions_of(
             taken, drawn, label_of, old=old, new=work.new, fits=extends is None, progress=progress
@@ -283,7 +267,7 @@ def _run(
 
 
 def _decide(
-    work: _Work,
+    work: Work,
     store: VectorStore,
     staging: Staging,
     taken: Sample,
@@ -384,58 +368,32 @@ def _decide(
             before=str(before["new_spec"] or before["new_space"]["name"]),
             progress=progress,
         )
-    facts: dict[str, Any] = {
-        "manifest": work.manifest,
-        "new": work.new.space,
-        "spec": work.spec,
-        "staging": work.staging,
-        "earlier": against_earlier(
+    facts = work.facts(
+        against_earlier(
             work.directory,
             work.manifest,
             taken,
             found.questions,
             new=work.new.space,
             extends=partial(extension_of, work.new),
-        ),
-    }
-    alive = ~store.tombstones()
-    live = int(np.count_nonzero(alive))
-    if way is None or len(taken.ids) + int(np.count_nonzero(alive[added])) < live:
-        # What is encoded counts. All of it would be the switch, which comes with `backfill`.
-        _serve(staging, taken)
-        if way is not None:
-            staging.index(work.new.space)
-    served = int(np.count_nonzero(staging.rows_of(store.count) >= 0))
-    report = replace(report, backfilled=served, remaining=live - served)
-    entry = (
-        reencoding_entry(report, **facts)
-        if way is None
-        else entry_of(report, way, questions=found.questions, curve=curve, words=found.words, **facts)
+        )
     )
-    work.lock.check()
-    entry["kept"] = keep_sample(work.directory, work.manifest.space, taken)
-    # A plan that was not begun with in earnest is replaced by this one.
-    # One that is begun gives way, too: its rows answer no more, those of the old space do again.
-    upgrades = (*work.manifest.upgrades[: -1 if staging_of(work.manifest) else None], entry)
-    publish_tail(
-        work.directory,
+    if way is None:
+        return record_plan(
+            work, store, staging, taken, report, entry=lambda done: reencoding_entry(done, **facts)
+        )
+    chosen, scales = way, background
+    return record_plan(
+        work,
         store,
-        space=work.manifest.space,
-        encoder=work.manifest.encoder,
-        root=work.manifest.root,
-        carried=replace(
-            Carried(upgrades=upgrades)
-            if way is None
-            else carried_by(found.final(way), background, upgrades, *staging.tables(store.count)),
-            probes={work.new.space.fingerprint: vectors_of_probes(work.new)},
+        staging,
+        taken,
+        report,
+        entry=lambda done: entry_of(
+            done, chosen, questions=found.questions, curve=curve, words=found.words, **facts
         ),
-        derived=derived_files(),
+        carried=lambda upgrades: carried_by(
+            found.final(chosen), scales, upgrades, *staging.tables(store.count)
+        ),
+        added=added,
     )
-    return replace(report, recorded=True, state=entry["state"])
-
-
-def _serve(staging: Staging, taken: Sample) -> None:
-    """Let the sample's rows count as encoded again."""
-    for number in taken.ids.tolist():
-        staging.serve(number)
-    staging.commit()

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
         keep_sample as keep_sample,
     )
     from retrieval.upgrades.trial.questions import (
+        LEAST as LEAST,
         Questions as Questions,
+        can_measure as can_measure,
         labels_of as labels_of,
         questions_of as questions_of,
-        require_enough as require_enough,
     )
     from retrieval.upgrades.trial.sample import (
         Others as Others,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SHARE_HELD = 0.2  # of the sample, for choosing settings by and for measuring on, half each
 MOST_HELD = 1000  # images of each
 LEAST_HELD = 10
+LEAST = 4 * LEAST_HELD
+"""Images to measure an upgrade on, at least; how well a map of few is fitted is measured."""
 VIEWED_EVERY = 4  # of the images that maps are fitted on
 SHARE_SPARE = (
     1 / 3
@@ -52,29 +54,29 @@ def held_of(count: int) -> int:
     return min(MOST_HELD, max(LEAST_HELD, int(count * SHARE_HELD) // 2))
 
 
-def require_enough(drawn: Sequence[object], *, wanted: int, live: int, name: str) -> None:
-    """Refuse to measure on a handful of images; how well a map of few is fitted, is measured.
+def can_measure(drawn: Sequence[object], *, wanted: int, live: int, gone: int) -> bool:
+    """Say whether enough images are there to measure on: what a handful finds says nothing of the encoders.
 
     Args:
         drawn: the images that are to be encoded.
         wanted: how many were asked for.
         live: images of the collection.
-        name: of the new encoder.
+        gone: files among them that are missing or have changed.
     Raises:
-        OptionError: there are so few; the message says whether more were to be had.
+        OptionError: there are too few, and more are to be had; the message says how.
     """
-    least = 4 * LEAST_HELD
-    if len(drawn) >= least:
-        return
-    cure = f'build so small a collection anew with `encoder="{name}"` and another `index`'
-    if wanted < least <= live:
-        cure = f"give `sample={least}` or more"
-    elif live >= least:
-        cure = (
-            f"the files of the other {live - len(drawn):,} are missing, have changed or are copies of these"
-        )
+    if len(drawn) >= LEAST:
+        return True
+    if live < LEAST:
+        return False
+    if wanted < LEAST:
+        cure = f"give `sample={LEAST}` or more"
+    elif gone:
+        cure = f"{gone:,} files are missing or have changed; mount their drive, or take up what changed with `build_index`"
+    else:  # the others are copies of these
+        return False
     raise OptionError(
-        f"a sample of {len(drawn):,} images is too small to measure an upgrade on ({least} at least); {cure}"
+        f"a sample of {len(drawn):,} images is too small to measure an upgrade on ({LEAST} at least); {cure}"
     )
 
 
@@ -146,7 +148,8 @@ def questions_of(
     count = held_of(len(asked))
     if len(asked) < 2 * count:
         raise OptionError(
-            f"only {len(asked):,} of the sampled images can be measured on; {2 * count:,} are needed: {_more(taken)}"
+            f"only {len(asked):,} of the sampled images can be measured on; {2 * count:,} are needed: "
+            f"{'label more of them, or leave `labels` away' if label_of else _more(taken)}"
         )
     chosen, held = asked[:count], asked[count : 2 * count]
     rest = np.setdiff1d(np.arange(len(taken.ids)), np.concatenate([chosen, held]))

@@ -405,23 +405,34 @@ def test_old_vectors_are_kept_until_they_are_given_up(photos):
     assert found_itself(photos, New) == 1
 
 
-def test_too_few_images_to_measure_are_an_error_that_names_a_way(tmp_path):
-    write(tmp_path / "photos/0.png", seed=1)
-    retrieval.build_index(tmp_path / "photos", encoder=Old(), progress=False)
-    before = tree(tmp_path / "photos")
+@pytest.mark.parametrize("method", ["auto", "reencode"])
+@pytest.mark.parametrize("count", [1, 2, 5, 39])
+def test_a_handful_of_images_is_encoded_again_and_returns(tmp_path, count, method):
+    photos = tmp_path / "photos"
+    for number in range(count):
+        write(photos / f"{number:03}.png", seed=number)
+    retrieval.build_index(photos, encoder=Old(), progress=False)
+    query = photos / "000.png"
+    before = [(hit.id, hit.score) for hit in asked(photos, Old, query, k=9, include_self=True)]
 
-    with pytest.raises(OptionError, match=r"1 images is too small .* build so small a collection anew"):
-        upgrade(tmp_path / "photos")
-    assert tree(tmp_path / "photos") == before
+    report = upgrade(photos, method=method)
+
+    assert (report.plan, report.recorded, report.measure, report.alone) == ("reencode", True, "none", {})
+    assert answering(photos) is Old
+    json.dumps(retrieval.upgrade_report(photos), allow_nan=False)
+    assert backfill(photos).complete
+    assert found_itself(photos, New, step=1) == 1
+    retrieval.rollback(photos, encoder=Old(), progress=False)
+    assert [(hit.id, hit.score) for hit in asked(photos, Old, query, k=9, include_self=True)] == before
 
 
-def test_queries_that_need_an_encoder_without_a_name_say_so_and_the_backfill_ends_it(photos):
-    upgrade(photos, method="slerp", force=True)
-    with pytest.raises(RetrievalError, match="old"):
-        asked(photos, New, picture(photos / "f0/003.png"))
-    backfill(photos)
-
-    assert found_itself(photos, New) == 1
+def test_a_method_that_no_query_could_follow_is_refused_before_anything_changes(photos):
+    before = tree(photos)
+    with pytest.raises(
+        OptionError, match=r"slerp .* asks with both encoders, and old is recorded without a spec"
+    ):
+        upgrade(photos, method="slerp", force=True)
+    assert tree(photos) == before
 
 
 def test_a_reader_answers_in_its_old_space_until_it_is_refreshed(photos):

@@ -11,7 +11,7 @@ import retrieval
 from retrieval.errors import EncoderError, OptionError, SpaceMismatch, StoreLocked
 from retrieval.upgrades.start import upgrade_start
 from tests.retrieval.drift import OLD, drift, interrupted
-from tests.retrieval.folders import PROBES, picture
+from tests.retrieval.folders import PROBES, fill, picture
 from tests.retrieval.upgrades.galleries import COUNT, NAMES, state
 
 
@@ -41,6 +41,48 @@ class TestBadInput:
     def test_a_sample_that_is_small_because_it_was_asked_for_can_be_raised(self, photos):
         with pytest.raises(OptionError, match=r"too small to measure.*give `sample=40` or more"):
             retrieval.upgrade(photos, encoder="drift:new", sample=20)
+
+    @pytest.mark.parametrize("method", ["procrustes", "slerp"])
+    def test_a_map_for_a_handful_of_images_is_refused(self, tmp_path, method):
+        few = fill(tmp_path / "few", NAMES[:5])
+        retrieval.build_index(few, encoder=drift("old"))
+        before = state(few)
+        with pytest.raises(
+            OptionError, match=rf"method {method} is measured on 40 images.*leave `method` away"
+        ):
+            retrieval.upgrade(few, encoder="drift:new", method=method, force=True)
+        assert state(few) == before
+
+    def test_a_handful_that_cannot_be_read_is_named(self, tmp_path):
+        few = fill(tmp_path / "few", NAMES[:5])
+        retrieval.build_index(few, encoder=drift("old"))
+        fill(few, NAMES[:5], first=100)
+        before = state(few)
+        with pytest.raises(OptionError, match=r"of the 5 images .*`build_index`"):
+            retrieval.upgrade(few, encoder="drift:new")
+        assert state(few) == before
+
+    def test_many_files_that_are_gone_are_named_and_their_copies_are_encoded_again(self, photos, tmp_path):
+        for name in NAMES[30:]:
+            (photos / name).unlink()
+        with pytest.raises(OptionError, match=r"120 files are missing or have changed; .*`build_index`"):
+            retrieval.upgrade(photos, encoder="drift:new")
+        copies = fill(tmp_path / "copies", NAMES[:1])
+        for name in NAMES[1:50]:
+            shutil.copy(copies / NAMES[0], copies / name)
+        retrieval.build_index(copies, encoder=drift("old"))
+        report = retrieval.upgrade(copies, encoder="drift:new")
+        assert (report.plan, report.measure, report.remaining) == ("reencode", "none", 49)
+        assert retrieval.backfill(copies).complete
+
+    def test_a_handful_that_is_left_of_an_upgrade_under_way_goes_on_with_it(self, migrating):
+        for name in NAMES[30:]:
+            (migrating / name).unlink()
+        retrieval.build_index(migrating, prune=True)
+        before = state(migrating)
+        with pytest.raises(OptionError, match=r"30 images are too few .* is under way .*`backfill`"):
+            retrieval.upgrade(migrating, encoder="drift:twin")
+        assert state(migrating) == before
 
     def test_a_method_that_the_encoder_does_not_bring_is_refused_before_an_image_is_encoded(
         self, photos, monkeypatch

@@ -214,6 +214,32 @@ def test_what_cannot_be_is_refused(planned):
         retrieval.upgrade(planned, encoder="drift:new", progress=False)
 
 
+def test_shards_that_are_too_small_to_measure_on_are_encoded_again(built, tmp_path):
+    photos = tmp_path / "photos"
+    for name in (name for start in (0, 50, 100) for name in NAMES[start : start + 30]):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(built / name, photos / name)
+    big = tmp_path / "big"
+    retrieval.build_index(photos, index=big, shards=3, encoder=drift("old"), progress=False)
+    assert max(shard.manifest.live for shard in read_shards(big).shards) < 40
+    before = big_hits(big)
+
+    report = retrieval.upgrade(big, encoder="drift:new", progress=False)
+
+    assert (report.plan, report.measure, report.recorded) == ("reencode", "none", True)
+    assert report.backfilled + report.remaining == 90
+    assert retrieval.upgrade_report(big)["curve"]["random"] == []
+    assert retrieval.backfill(big, progress=False).complete
+    assert set(spaces(big)) == {"drift:new"}
+    retrieval.rollback(big, progress=False)
+    assert big_hits(big) == before
+
+
+def big_hits(big):
+    with retrieval.open(big) as photos:
+        return [[(hit.path, round(hit.score, 4)) for hit in photos.search(photos.root / NAMES[0], k=5)]]
+
+
 def test_a_worse_encoder_has_no_plan(big):
     report = retrieval.upgrade(big, encoder="drift:worse", sample=SAMPLE, progress=False)
 
