@@ -208,6 +208,12 @@ def _run(
         raise OptionError(
             f'{work.directory} holds no images; build its index anew with `encoder="{work.name}"`'
         )
+    if method == "slerp" and (manifest.encoder is None or old is None):
+        why = "is recorded without a spec" if manifest.encoder is None else "cannot be loaded"
+        raise OptionError(
+            f"method slerp does not apply: it asks with both encoders, and {manifest.encoder or manifest.space.name} {why}, so that "
+            "no query could load it; leave `method` away"
+        )
     with (
         # What a killed build has stored in the middle of an upgrade is published with the next generation.
         VectorStore.open(

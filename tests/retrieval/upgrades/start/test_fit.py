@@ -178,6 +178,8 @@ class TestFit:
 
         with pytest.raises(OptionError, match="give `labels=CSV`"):
             retrieval.upgrade(photos, encoder="drift:new")
+        with pytest.raises(OptionError, match=r"slerp .* drift:gone cannot be loaded"):
+            retrieval.upgrade(photos, encoder="drift:new", method="slerp")
 
     def test_text_queries_are_mapped_with_their_own_gap_in_mind(self, begun):
         with retrieval.open(begun, encoder=drift("new")) as collection:
