@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     )
     from retrieval.cli.reports.upgrades import (
         backfilled as backfilled,
+        encoded_again as encoded_again,
         history as history,
         measured as measured,
     )

@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
 def measured(facts: Mapping[str, Any]) -> str:
     """Tabulate what was measured of each method."""
-    by = "1-NN accuracy" if facts["measure"] == "labels" else "recall@1 of altered views"
     head = fields(
         [
             ("upgrade", f"{facts['old']} → {facts['new']}"),
-            ("sample", f"{facts['sample']:,} images, {facts['held_out']:,} held out; {by}, query/gallery:"),
+            ("sample", f"{facts['sample']:,} {_images(facts['sample'])}{_measure(facts)}"),
             *([("alone", _alone(facts))] if facts.get("alone") else []),
             *([("left out", _left_out(facts))] if facts["gone"] or facts["unreadable"] else []),
         ]
@@ -37,8 +36,22 @@ def measured(facts: Mapping[str, Any]) -> str:
         ]
         for method in facts["methods"]
     ]
+    if not rows:
+        return head + _ways(facts)
     names = ["  method", "old/old", "new/old", "new/new", "gain", "regressed", "words", "map"]
     return head + table(names, rows, columns=columns()) + _ways(facts)
+
+
+def _measure(facts: Mapping[str, Any]) -> str:
+    """Say what a sample was measured by."""
+    if facts["measure"] == "none":
+        return ": too few to measure which encoder finds more"
+    by = "1-NN accuracy" if facts["measure"] == "labels" else "recall@1 of altered views"
+    return f", {facts['held_out']:,} held out; {by}, query/gallery:"
+
+
+def _images(count: int) -> str:
+    return "image" if count == 1 else "images"
 
 
 def _alone(facts: Mapping[str, Any]) -> str:
@@ -57,16 +70,38 @@ def _ways(facts: Mapping[str, Any]) -> str:
     rows = [
         [
             f"{'*' if way['plan'] == facts['plan'] else ' '} {way['plan']}",
-            f"{way['now']:.3f}",
-            f"{way['end']:.3f}",
+            _quality(way["now"]),
+            _quality(way["end"]),
             _duration(way["seconds"]),
         ]
         for way in facts["ways"]
     ]
+    todo = f"{costs['images']:,} {_images(costs['images'])}{rate}"
+    if costs["images"] == 0:
+        todo = f"no image is left to encode: the trial has encoded all {facts['sample']:,}"
     return (
         "\n"
-        + fields([("to do", f"{costs['images']:,} images{rate}"), ("disk", f"at most {taken}")])
+        + fields([("to do", todo), ("disk", f"at most {taken}")])
         + table(["  plan", "now", "at the end", "time until then"], rows, columns=columns())
+        + _why_less_at_the_end(facts)
+    )
+
+
+def _quality(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _why_less_at_the_end(facts: Mapping[str, Any]) -> str:
+    """Say why a map may seem to find more than the new encoder does at the end."""
+    maps = [way for way in facts["ways"] if way["plan"] == facts["plan"] == "map"]
+    # Where the new encoder finds less than the old one, the map was forced, and the figures above say why.
+    if not maps or maps[0]["now"] <= maps[0]["end"] or facts["alone"]["new"] < facts["alone"]["old"]:
+        return ""
+    if maps[0]["method"] == "slerp":
+        return f"now is more than at the end: both encoders answer each query until then, {facts['new']} alone at the end\n"
+    return (
+        f"now is an estimate from {facts['held_out']:,} held-out images, the end was measured with {facts['sample']:,}: so few can "
+        "show less at the end than now\n"
     )
 
 
@@ -97,7 +132,13 @@ def history(facts: Mapping[str, Any]) -> str:
     numbers = [str(number) for number in range(1, len(rows) + 1)]
     curve = facts["curve"]
     gain = "none to have" if facts["gain"] is None else f"{facts['gain']:+.3f}"
-    done = facts["backfilled"] / max(1, facts["backfilled"] + facts["remaining"])
+    if facts["measure"] == "none":
+        gain = "-"
+    mean = (
+        "-"
+        if curve["area_random"] is None
+        else f"mean {curve['area_random']:.3f} from the first image to the last"
+    )
     steps = [
         [f"{share:.0%}", f"{height:.3f}"]
         for share, height in zip(curve["share"], curve["random"], strict=True)
@@ -111,22 +152,32 @@ def history(facts: Mapping[str, Any]) -> str:
         + "\n"
         + fields(
             [
-                ("state", f"{facts['state']}, {facts['method']}, {done:.0%} encoded again"),
+                ("state", f"{facts['state']}, {facts['method']}, {encoded_again(facts)}"),
                 ("compatible", _compatible(facts)),
                 (
                     "quality",
                     "-" if facts["am"] is None else f"{facts['am']:.3f}, mean of all tests above (AM)",
                 ),
                 ("update gain", gain),
-                (
-                    "backfill",
-                    f"mean {curve['area_random']:.3f} from the first image to the last",
-                ),
+                ("backfill", mean),
             ]
         )
-        + "\n"
-        + table(["encoded again", "quality"], steps, columns=columns())
+        + ("\n" + table(["encoded again", "quality"], steps, columns=columns()) if steps else "")
     )
+
+
+def encoded_again(facts: Mapping[str, Any]) -> str:
+    """Say how many images the new encoder has encoded, whether they answer by that already or not."""
+    answering = facts.get("backfilled") or 0
+    total = answering + (facts.get("remaining") or 0)
+    done = facts["encoded_so_far"]
+    if done < total:
+        return f"{done:,} of {total:,} images encoded again"
+    if facts["state"] == "migrating":
+        return f"all {total:,} images encoded again, {answering:,} answer as new: `retrieve upgrade backfill all` switches over"
+    if facts["state"] == "reencoding":
+        return f"all {total:,} images encoded again: `retrieve upgrade backfill all` switches over"
+    return f"all {total:,} images encoded again"
 
 
 def _compatible(facts: Mapping[str, Any]) -> str:
@@ -137,7 +188,10 @@ def _compatible(facts: Mapping[str, Any]) -> str:
     if facts["compatible"]:
         return tests or "-"
     if facts["plan"] == "reencode":
-        return f"no map is; {facts['old']} answers until the last image is encoded again"
+        found = "not measured: too few images" if facts["measure"] == "none" else "no map is"
+        return (
+            f"{found}; {facts['old']} answers until the switch" if facts["state"] == "reencoding" else found
+        )
     return f"no: {facts['method']} finds no more in the old gallery than {facts['old']} does{f'; {tests}' if tests else ''}"
 
 

@@ -112,7 +112,7 @@ def test_a_method_that_is_not_compatible_is_not_called_so(compatible):
             "encoders": ["a", "b"], "matrix": [[0.5, None], [0.5, 0.9]], "curve": {"share": [0, 1],
             "random": [0.5, 0.9], "area_random": 0.7}, "gain": None, "backfilled": 0, "remaining": 10,
             "unmeasured": [], "state": "migrating", "method": "ridge", "ac": 1.0, "am": 0.6, "compatible": compatible,
-            "plan": "map", "old": "a", "new": "b",
+            "plan": "map", "old": "a", "new": "b", "measure": "views", "encoded_so_far": 0,
         }
     )  # fmt: skip
     (line,) = [line for line in text.splitlines() if line.startswith("compatible")]

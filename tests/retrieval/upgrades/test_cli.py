@@ -11,6 +11,7 @@ import pytest
 
 import retrieval
 from retrieval.cli import main
+from retrieval.cli.reports import measured
 from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill
 
@@ -66,8 +67,9 @@ def test_the_whole_way_there_and_back(photos, run, tmp_path):
     assert json.loads(out)["format"] == 5
     lines = run("info", "--index", photos)[1].splitlines()
     place = next(number for number, line in enumerate(lines) if line.startswith("upgrade"))
-    assert (
-        lines[place].split(None, 1)[1] == "drift:old → drift:wider, migrating, 20 of 90 images encoded again"
+    assert lines[place].split(None, 1)[1] == (
+        "drift:old → drift:wider, migrating, all 90 images encoded again, 20 answer as new: "
+        "`retrieve upgrade backfill all` switches over"
     )
     assert lines[place + 1].strip().startswith("by prefix, compatible, started 20")
 
@@ -117,14 +119,20 @@ def test_without_a_map_the_plan_is_to_encode_again_behind_the_old_encoder(photos
     (plan,) = (line.split() for line in out.splitlines() if "* reencode" in line)
     assert float(plan[2]) < float(plan[3])  # now, and at the end
     assert "90 images at" not in out  # the sample's need not be encoded again
+    assert "no image is left to encode: the trial has encoded all 90" in out
     assert "MiB free" in out
-    assert "drift:old answers until the last image is encoded again" in err
+    assert (
+        "drift:old answers until you switch over, as you asked; all images are encoded, and this switches"
+        in err
+    )
     facts = json.loads(run("info", "--index", photos, "--json")[1])
     assert (facts["encoder"], facts["upgrade"]["plan"]) == ("drift:old", "reencode")
     status, out, _ = run("upgrade", "report", "--index", photos)
-    assert (status, "reencoding, reencode" in out) == (0, True)
+    assert (status, "reencoding, reencode, all 90 images encoded again: `retrieve" in out) == (0, True)
     status, out, err = run("upgrade", "backfill", "--index", photos)
     assert (status, "wholly in the space of drift:new" in err) == (0, True)
+    assert "nothing to train" not in err  # exact search goes on
+    assert "answers until" not in run("upgrade", "report", "--index", photos)[1]
     status, out, err = run("upgrade", "backfill", "all", "--index", photos)
     assert (status, out.splitlines()[1].split()) == (0, ["encoded", "0", "now,", "90", "in", "all"])
     assert "`retrieve rollback` returns to drift:old" in err
@@ -141,6 +149,82 @@ def test_a_forced_map_has_its_row_among_the_plans(photos, run):
     assert status == 0
     assert [line.split()[:2] for line in out.splitlines() if line.startswith("* ")][-1] == ["*", "map"]
     assert "), although it is not compatible; " in err
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_handful_is_encoded_again_and_nothing_is_said_of_quality(tmp_path, run, count):
+    photos = fill(tmp_path / "photos", NAMES[:count])
+    retrieval.build_index(photos, encoder=drift("old"))
+
+    status, out, err = run("upgrade", "--index", photos, "--encoder", "drift:new", "--dry-run")
+    assert (status, err.splitlines()[-1]) == (0, "nothing was recorded (--dry-run)")
+    status, out, err = run("upgrade", "--index", photos, "--encoder", "drift:new")
+    assert status == 0
+    assert "too few to measure which encoder finds more" in out
+    (plan,) = (line.split() for line in out.splitlines() if "* reencode" in line)
+    assert plan[2:4] == ["-", "-"]
+    assert f"which of them finds more is not known: a sample of {count} is too small" in err
+    status, out, _ = run("upgrade", "report", "--index", photos)
+    assert status == 0
+    assert "not measured: drift:new on drift:old, there were too few images to measure on" in out
+    assert "not measured: too few images; drift:old answers until the switch" in out
+    status, _, err = run("upgrade", "report", "--plot", tmp_path / "curve.svg", "--index", photos)
+    assert (status, "no curve to draw" in err, (tmp_path / "curve.svg").exists()) == (1, True, False)
+    for words in (
+        ["upgrade", "report"],
+        ["info"],
+        ["upgrade", "backfill", "all"],
+        ["upgrade", "report"],
+        ["info"],
+    ):
+        status, out, _ = run(*words, "--index", photos, "--json")
+        assert (status, isinstance(json.loads(out), dict)) == (0, True)
+        assert run("info", "--index", photos)[0] == 0
+    assert run("rollback", "--index", photos)[0] == 0
+    assert run("upgrade", "report", "--index", photos)[0] == 0
+    status, _, err = run("upgrade", "finish", "--index", photos)
+    assert status == 1
+    assert "the upgrade to drift:new was rolled back; begin with `retrieve upgrade --encoder SPEC`" in err
+
+
+def test_a_report_says_that_the_trial_has_encoded_all(photos, run):
+    run("upgrade", "--index", photos, "--encoder", "drift:wider")
+    out = run("upgrade", "report", "--index", photos)[1]
+
+    assert "migrating, prefix, all 90 images encoded again, 0 answer as new" in out
+    run("upgrade", "backfill", "all", "--index", photos)
+    assert "complete, prefix, all 90 images encoded again" in run("upgrade", "report", "--index", photos)[1]
+    run("upgrade", "finish", "--index", photos)
+    status, _, err = run("upgrade", "finish", "--index", photos)
+    assert (status, "the upgrade to drift:wider is finished, and nothing is left to do" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "why"), [("slerp", "both encoders answer"), ("ridge", "an estimate from 30")]
+)
+def test_a_table_of_plans_says_why_the_end_may_look_worse(method, why):
+    facts = {
+        "old": "a", "new": "b", "measure": "views", "sample": 300, "held_out": 30, "gone": 0, "unreadable": 0, "methods": [],
+        "method": method, "plan": "map", "alone": {"old": 0.8, "new": 0.911, "queries": 180},
+        "ways": [{"plan": "map", "method": method, "now": 0.928, "end": 0.911, "seconds": 0.0}],
+        "costs": {"images": 0, "images_per_second": 12.4, "bytes": 1, "bytes_free": 2},
+    }  # fmt: skip
+
+    assert why in measured(facts).splitlines()[-1]
+    facts["ways"][0]["now"] = 0.9
+    assert why not in measured(facts)
+
+
+def test_an_interrupted_trial_says_that_it_measures_anew(photos, run, monkeypatch):
+    def interrupt(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retrieval.upgrades.start.upgrade_start.try_methods", interrupt)
+    status, _, err = run("upgrade", "--index", photos, "--encoder", "drift:wider")
+
+    assert status == 130
+    assert "the same command measures anew and encodes the others" in err.splitlines()[-1]
+    assert run("info", "--index", photos, "--json")[1].count('"upgrade": null') == 1
 
 
 def test_a_dry_run_says_so(photos, run):
@@ -177,7 +261,7 @@ def test_usage(photos, run, arguments, said):
         (["upgrade", "--encoder", "drift:new", "--method", "prefix"], "method prefix does not apply"),
         (["upgrade", "--encoder", "drift:new", "--sample", "0"], "sample is 0"),
         (["upgrade", "--encoder", "drift:new", "--labels", "none.csv"], "none.csv: no such file"),
-        (["upgrade", "--drop-old"], "no old vectors are kept"),
+        (["upgrade", "--drop-old"], "has never been upgraded; begin with `retrieve upgrade --encoder SPEC`"),
         (["rollback"], "no upgrade to undo"),
     ],
 )

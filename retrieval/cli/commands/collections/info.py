@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrieval.cli.frame import Command, emit, shared
-from retrieval.cli.reports import index_words, recall_words, shown, views_words
+from retrieval.cli.reports import encoded_again, index_words, recall_words, shown, views_words
 from retrieval.display import path_json
 from retrieval.render import fields, json_text
 
@@ -91,8 +91,7 @@ def _activation(run: Mapping[str, Any]) -> str:
 
 def _upgrade(entry: Mapping[str, Any]) -> tuple[str, str]:
     """Say in two lines how far the last upgrade has come, and how it was made."""
-    done, rest = entry.get("backfilled") or 0, entry.get("remaining") or 0
-    share = f", {done:,} of {done + rest:,} images encoded again" if rest else ""
+    share = f", {encoded_again(entry)}" if entry.get("state") in ("migrating", "reencoding") else ""
     how = [f"by {entry['method']}"] if entry.get("method") else []
     if entry.get("plan") == "map":
         how.append("compatible" if entry.get("compatible") else "not compatible")

@@ -201,7 +201,10 @@ def _begin(
     from retrieval.cli.frame import watching
     from retrieval.upgrades import upgrade as begin
 
-    session.kept = "nothing is lost; the same command continues, unless `retrieve info` says that it is done"
+    session.kept = (
+        "images that were encoded are kept, but for the last seconds; the same command measures anew and encodes the others, unless "
+        "`retrieve info` says that the upgrade is recorded"
+    )
     with watching(session) as progress:
         report = begin(index, encoder=encoder, **given(device=device, **options), progress=progress)
     facts = report.to_json()
@@ -212,7 +215,10 @@ def _begin(
             why = "as all shards change together"  # a collection that is one takes the map
         if options.get("method") == "reencode":
             why = "as you asked"
-        session.note(f"{report.old} answers until the last image is encoded again, {why}; {_next(report)}")
+        if report.measure == "none":
+            why = f"and which of them finds more is not known: a sample of {report.sample:,} is too small to measure that"
+        then = "the last image is encoded again" if report.costs["images"] else "you switch over"
+        session.note(f"{report.old} answers until {then}, {why}; {_next(report)}")
         return 0
     if report.recorded:
         forced = "" if report.compatible else ", although it is not compatible"
