@@ -32,12 +32,8 @@ from tools.fit_matching.pairs import FOUND, Pair, judged, look_alikes, made
 TARGET = Path(shipped.__file__).with_name("calibration.json")
 FOLDS = 10
 NETWORKS = 4
-MOST_FALSE = 2
-"""Pairs of `LOOK_ALIKES` that may be verified and are not one picture.
-
-10,000 photographs have 500,000 first 50 hits, of which 5 in a million are 2.5. The likest half of their pairs was compared,
-which holds seven eighths of the false ones.
-"""
+VERIFIED = 0.9
+"""From here on two pictures are verified. Chosen of 0.75, 0.9, 0.95 and 0.97 with what each finds in sight (`benchmarks/results/copies_levels.json`)."""
 LIKELY = 0.75  # three of four are the same: shown, and not marked
 POINTS = 6  # fewer agree by chance
 JUDGED_COUNT = 3.0  # times, for these are what collections hold, and there are few of them
@@ -136,7 +132,7 @@ def fitted(rows: list[Row]) -> dict[str, Any]:
     """Train the networks, and fit the probability of ``picture``.
 
     Pairs that a person judged count `JUDGED_COUNT` times. What the networks say of a photograph's pairs comes from networks that have not seen it,
-    nor what a judged pair joins it to. Two pictures are verified from the probability on that at most `MOST_FALSE` look-alikes reach.
+    nor what a judged pair joins it to.
     """
     seen = np.array([row.signs for row in rows])
     # Where something agrees though a person saw nothing in common, it is a thing at most.
@@ -158,7 +154,6 @@ def fitted(rows: list[Row]) -> dict[str, Any]:
     logits = odds(outputs)
     knots = _isotonic(logits, same, weights)
     probability = np.interp(logits, knots[:, 0], knots[:, 1])
-    verified = _threshold(rows, probability)
     final = _with(known, seen, relations, weights)
     return {
         "provenance": {
@@ -167,14 +162,14 @@ def fitted(rows: list[Row]) -> dict[str, Any]:
             "comparisons": len(ways),
             "of_copies": len({row.pair for row in rows if row.relation == "picture"}),
             "judged": len({row.pair for row in rows if row.is_judged}),
-            "recall": round(float(weights[same & (probability >= verified)].sum() / weights[same].sum()), 4),
-            "most_false": MOST_FALSE,
+            "recall": round(float(weights[same & (probability >= VERIFIED)].sum() / weights[same].sum()), 4),
+            "look_alikes_verified": _wrong(rows, probability),
         },
         "means": known.means.tolist(),
         "spreads": known.spreads.tolist(),
         "knots": knots.round(5).tolist(),
-        "likely": min(LIKELY, verified),
-        "verified": verified,
+        "likely": LIKELY,
+        "verified": VERIFIED,
         "points": POINTS,
         "networks": [
             {name: getattr(one, name).round(4).tolist() for name in Network.__dataclass_fields__}
@@ -213,14 +208,15 @@ def _folds(photographs: Sequence[int]) -> NDArray[np.int64]:
     return (np.random.default_rng(0).permutation(len(known)) % FOLDS)[of]
 
 
-def _threshold(rows: Sequence[Row], probability: NDArray[np.float64]) -> float:
-    """Return the probability that no more than `MOST_FALSE` look-alikes reach that are not one picture, rounded up."""
-    most: dict[int, float] = {}
-    for row, found in zip(rows, probability.tolist(), strict=True):
-        if row.was_found and row.relation != "picture":
-            most[row.pair] = max(found, most.get(row.pair, 0.0))
-    wrong = sorted(most.values(), reverse=True)
-    return float(np.floor(1e4 * wrong[MOST_FALSE] + 1) / 1e4) if len(wrong) > MOST_FALSE else 0.5
+def _wrong(rows: Sequence[Row], probability: NDArray[np.float64]) -> int:
+    """Count the look-alikes that are not one picture and would be verified."""
+    return len(
+        {
+            row.pair
+            for row, found in zip(rows, probability.tolist(), strict=True)
+            if row.was_found and row.relation != "picture" and found >= VERIFIED
+        }
+    )
 
 
 if __name__ == "__main__":

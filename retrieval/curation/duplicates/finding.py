@@ -30,7 +30,6 @@ from retrieval.curation.duplicates.sets import KINDS, Duplicates, Member, Report
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError, SpaceMismatch
 from retrieval.hints import named_arguments
-from retrieval.matching import verified_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 from retrieval.progress import OnProgress, ShowProgress
 
 _NAMED: Final = 3
+SURE: Final = 0.95
+"""Probability from which a copy goes without a person's decision."""
 _ALIKE: Final = frozenset({"pixels", "picture"})
 
 
@@ -70,7 +71,7 @@ def duplicates(
         collection: a collection, or its path.
         kinds: degrees to look for, of ``bytes``, ``pixels``, ``picture`` and ``scene``.
         precision: what share of the images listed as one picture should be it; 0.5 to 0.999. A copy goes by itself from this
-            probability on, or once it is verified; others are likely copies, and stay until a person decides.
+            probability on, 0.95 at most; others are likely copies, and stay until a person decides.
         against: another collection of the same space: only what is in both is listed, and the other's images never go.
         splits: a column, such as a split's name: only sets whose images have several values of it are listed.
         reference: folders whose images never go; sets of these alone are not listed.
@@ -199,7 +200,7 @@ class _Search:
             splits=self._splits,
             reference=self._reference,
             shared=self._shared,
-            sure=min(verified_from(), self._precision),
+            sure=min(SURE, self._precision),
         )
         check: Any = HashCheck(self._pictures, most=self._measured.hash_bits, probability=self._precision)
         if geometry:
