@@ -9,5 +9,6 @@ def test_an_encoder_that_was_given_as_an_object_goes_by_the_name_of_its_space() 
     assert summary({"old": None, "old_space": {"name": "mine"}, "new": "nano@2"}) == {
         "old": "mine",
         "new": "nano@2",
+        "encoded_so_far": 0,
     }
     assert summary({"old": "nano@1", "old_space": {"name": "mine"}})["old"] == "nano@1"
