@@ -122,7 +122,7 @@ def _microseconds(way: Asking, new: Encoded) -> dict[str, float]:
 def further_maps(data: Path, work: Path, *, seeds: int, pairs: list[tuple[str, ...]] | None = None) -> None:
     """Measure every kind between encoders whose rows ``work`` holds. Draws are kept there; all that are kept are summarised."""
     seen = photographs(data)
-    asked = Asked(labels=seen.labels[:QUERIES], gallery=seen.labels[QUERIES:], cropped=seen.cropped - QUERIES)
+    asked = Asked.of(seen)
     results = []
     with watch() as load:
         for names in pairs or PAIRS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,6 +66,13 @@ class Asked:
     labels: NDArray[np.int64]
     gallery: NDArray[np.int64]
     cropped: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, seen: Photographs) -> Asked:
+        """Ask with the first photographs, and with crops of the others."""
+        return cls(
+            labels=seen.labels[:QUERIES], gallery=seen.labels[QUERIES:], cropped=seen.cropped - QUERIES
+        )
 
     def right(self, scores: NDArray[np.floating[Any]]) -> Bitmap:
         """Return ``(q,)`` flags: a query's first hit has its label; of scores ``(q, g)``."""
@@ -289,14 +296,11 @@ def real(
     The results are saved under ``name``.
     """
     seen = photographs(data)
-    asked = Asked(labels=seen.labels[:QUERIES], gallery=seen.labels[QUERIES:], cropped=seen.cropped - QUERIES)
+    asked = Asked.of(seen)
     results = []
     with watch() as load:
-        for names in PAIRS:
-            if wanted is not None and names not in wanted:
-                continue
-            old, new = (encoded(name, seen, data=data, work=work) for name in names)
-            runs = [_kept(work, names, old, new, asked, seed=seed) for seed in range(seeds)]
+        draws = drawn_pairs(one, seen, asked, data=data, kept=work / "draws", seeds=seeds, wanted=wanted)
+        for names, runs in draws:
             results.append({"old": names[0], "new": names[1], **summary(runs), "runs": runs})
             print(report_line(results[-1]), flush=True)
     save(
@@ -307,17 +311,33 @@ def real(
     )
 
 
-def _kept(
-    work: Path, names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, seed: int
-) -> dict[str, Any]:
-    """Measure one draw, or read what an interrupted run measured; remove ``work/draws`` to measure anew."""
-    file = work / "draws" / f"{'-'.join(names).replace('@', '')}-{seed}.json"
-    if not file.exists():
-        facts = one(names, old, new, asked, seed=seed)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(facts))
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
+def drawn_pairs(
+    measure: Callable[..., dict[str, Any]],
+    seen: Photographs,
+    asked: Asked,
+    *,
+    data: Path,
+    kept: Path,
+    seeds: int,
+    wanted: Sequence[tuple[str, ...]] | None,
+) -> Iterator[tuple[tuple[str, str], list[dict[str, Any]]]]:
+    """Give each pair, or each of those ``wanted``, and what ``measure`` says of its draws.
+
+    A draw that an interrupted run measured is read from ``kept``, in the folder of the encoders' rows; remove it to measure anew.
+    """
+    for names in PAIRS:
+        if wanted is not None and names not in wanted:
+            continue
+        old, new = (encoded(name, seen, data=data, work=kept.parent) for name in names)
+        runs = []
+        for seed in range(seeds):
+            file = kept / f"{'-'.join(names).replace('@', '')}-{seed}.json"
+            if not file.exists():
+                facts = measure(names, old, new, asked, seed=seed)
+                kept.mkdir(parents=True, exist_ok=True)
+                file.write_text(json.dumps(facts))
+            runs.append(json.loads(file.read_text()))
+        yield names, runs
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ and ends after the switch, with plain cosines of the new encoder.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import save, spread, watch
-from benchmarks.upgrade.pairs import PAIRS, SAMPLE, SHARES, Asked, Encoded, encoded, extension
+from benchmarks.upgrade.pairs import SAMPLE, SHARES, Asked, Encoded, drawn_pairs, extension
 from benchmarks.upgrade.photographs import QUERIES, photographs
 from indexes.migration import Background
 from indexes.vectors import Space, one_blas_thread
@@ -168,14 +167,13 @@ def _judged(facts: dict[str, Any], old_old: float, new_new: float) -> dict[str, 
 def plans(data: Path, work: Path, *, seeds: int, pairs: Sequence[tuple[str, ...]] | None = None) -> None:
     """Measure pairs whose rows ``work`` holds or gets; draws are kept there, remove ``work/plans`` to measure anew."""
     seen = photographs(data)
-    asked = Asked(labels=seen.labels[:QUERIES], gallery=seen.labels[QUERIES:], cropped=seen.cropped - QUERIES)
+    asked = Asked.of(seen)
     results = []
     with watch() as load:
-        for names in PAIRS:
-            if pairs and names not in pairs:
-                continue
-            old, new = (encoded(name, seen, data=data, work=work) for name in names)
-            runs = [_kept(work, names, old, new, asked, seed=seed) for seed in range(seeds)]
+        draws = drawn_pairs(
+            one, seen, asked, data=data, kept=work / "plans", seeds=seeds, wanted=pairs or None
+        )
+        for names, runs in draws:
             results.append({"old": names[0], "new": names[1], **_summary(runs), "runs": runs})
             _report(results[-1])
     save(
@@ -184,17 +182,6 @@ def plans(data: Path, work: Path, *, seeds: int, pairs: Sequence[tuple[str, ...]
         parameters={"gallery": len(asked.gallery), "queries": QUERIES, "sample": SAMPLE, "seeds": seeds},
         pairs=results,
     )
-
-
-def _kept(
-    work: Path, names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, seed: int
-) -> dict[str, Any]:
-    file = work / "plans" / f"{'-'.join(names).replace('@', '')}-{seed}.json"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(one(names, old, new, asked, seed=seed)))
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
 
 
 def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:

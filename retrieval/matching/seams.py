@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from retrieval.matching.comparison import Outline
     from retrieval.matching.local_features import Features
 
@@ -32,11 +34,10 @@ def is_set_in(picture: Features, outline: Outline) -> bool:
         picture: the larger one.
         outline: the corners of the other in it, as `Verdict` has them.
     """
-    height, width = picture.grey.shape
-    corners = np.asarray(outline, np.float64) * (width, height) - 0.5  # (4, 2) pixels
+    corners = _corners(picture, outline)
     middle = corners.mean(axis=0)
     seams = seen = 0.0
-    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+    for start, end in _sides(corners):
         profile = _profile(picture.grey, start, end, middle)
         if profile is None or profile.max() < _SEEN:
             continue
@@ -59,9 +60,9 @@ def goes_on(picture: Features, outline: Outline) -> bool:
         outline: the corners of the other in it, as `Verdict` has them.
     """
     height, width = picture.grey.shape
-    corners = np.asarray(outline, np.float64) * (width, height) - 0.5  # (4, 2) pixels
+    corners = _corners(picture, outline)
     middle = corners.mean(axis=0)
-    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+    for start, end in _sides(corners):
         length = float(np.linalg.norm(end - start))
         if length < _SHORTEST:
             continue
@@ -77,6 +78,17 @@ def goes_on(picture: Features, outline: Outline) -> bool:
         if (np.abs(levels - np.median(levels)) > _OTHER).mean() > _ENOUGH:
             return True
     return False
+
+
+def _corners(picture: Features, outline: Outline) -> NDArray[np.float64]:
+    """Return the corners of an outline in pixels of the grey picture, ``(4, 2)``."""
+    height, width = picture.grey.shape
+    return np.asarray(outline, np.float64) * (width, height) - 0.5
+
+
+def _sides(corners: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Give where each side begins and ends."""
+    return zip(corners, np.roll(corners, -1, axis=0), strict=True)
 
 
 def _profile(
