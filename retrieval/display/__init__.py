@@ -26,6 +26,10 @@ if TYPE_CHECKING:
         duration as duration,
         progress_shown as progress_shown,
     )
-    from retrieval.display.widths import cells as cells, shorten as shorten
+    from retrieval.display.widths import (
+        cells as cells,
+        first_words as first_words,
+        shorten as shorten,
+    )
 
 lazy(__name__)

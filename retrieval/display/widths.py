@@ -1,10 +1,13 @@
-"""Count the terminal columns of a text, and shorten a path to some of them."""
+"""Count the terminal columns of a text, and shorten a path or a list of words to some of them."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Sequence
 
 _ALBUM = 16  # columns left beside the file name in which the beginning of its folder tells something
+_NAMED = 10  # words of a list that are shown
+_WORD = 40  # columns of such a word
 
 
 def cells(text: str) -> int:
@@ -31,6 +34,13 @@ def shorten(path: str, room: int) -> str:
     back = (room - 1) * 2 // 3
     front = room - 1 - back
     return _front(path, front) + "…" + _back(path, back)
+
+
+def first_words(words: Sequence[str], show: Callable[[str], str] = str) -> str:
+    """Join the first ten words for a message, each cut to 40 columns and given to ``show``, and count the others."""
+    short = (word if cells(word) <= _WORD else _front(word, _WORD - 1) + "…" for word in words[:_NAMED])
+    more = f" and {len(words) - _NAMED:,} more" if len(words) > _NAMED else ""
+    return ", ".join(map(show, short)) + more
 
 
 def _cell(character: str) -> int:

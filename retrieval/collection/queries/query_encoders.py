@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from indexes import forks
+from retrieval.display import first_words
 from retrieval.errors import CapabilityMissing, UnknownWords
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ def understood(query: Query, encoders: QueryEncoders, *, keep: Collection[str] =
     if not kept:
         name = encoder.space.name
         raise UnknownWords(
-            f"the encoder {name} has learned none of the words {', '.join(map(repr, words))}, so whatever came "
+            f"the encoder {name} has learned none of the words {first_words(words, repr)}, so whatever came "
             "first would be chance; ask with common English words or with an image, or use a larger encoder",
             words=words,
             encoder=name,

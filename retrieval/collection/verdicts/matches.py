@@ -9,6 +9,7 @@ import numpy as np
 
 from retrieval.collection.answers import set_match
 from retrieval.collection.relevance import FEWEST, LOOKED_AT, calibrated, signals
+from retrieval.display import first_words
 from retrieval.errors import OptionError, StoreCorrupt
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _judge(query: Query, asked: QueryVector, opened: Opened, searched: int) -> J
     if len(query.terms) != 1 or query.terms[0].weight <= 0 or query.terms[0].kind == "vector":
         return Judge(reason="that is known of queries by words alone or by one picture")
     if asked.unknown_words:
-        return Judge(reason=f"the encoder has never learned: {', '.join(asked.unknown_words)}")
+        return Judge(reason=f"the encoder has never learned: {first_words(asked.unknown_words)}")
     kind = "words" if asked.words else "images"
     space = opened.manifest.space
     try:

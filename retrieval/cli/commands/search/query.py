@@ -32,6 +32,7 @@ from retrieval.cli.frame import (
     shared,
 )
 from retrieval.cli.reports import collection_note, narrowed, retired, stale, unnarrowed, verified
+from retrieval.display import first_words
 from retrieval.errors import QueryError
 from retrieval.render import Form, hits
 
@@ -260,7 +261,7 @@ def query(
         if found.unknown_words:
             from retrieval.cli.frame import larger_encoder
 
-            words = ", ".join(found.unknown_words)
+            words = first_words(found.unknown_words)
             session.note(
                 f"note: {collection.space.name} has never learned: {words}; "
                 f"--encoder {larger_encoder(found.unknown_words)} knows more words"
