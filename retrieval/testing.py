@@ -306,11 +306,11 @@ def _listed(source: Source) -> list[Listed]:
 
 
 def _check_reading(source: Source, listed: Sequence[Listed]) -> None:
-    from concurrent.futures import ThreadPoolExecutor
+    from indexes.engine import ThreadPool
 
     name = source.name
     images = [entry for entry in listed if entry.claimed or source.look(entry) is entry]
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPool(4) as pool:
         data = list(pool.map(source.read, images))
     for entry, found in zip(images, data, strict=True):
         key, size = entry.key, keys.size_of(entry.stamp)

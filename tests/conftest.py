@@ -30,3 +30,13 @@ def data() -> Path:
 @pytest.fixture(autouse=True)
 def _no_collection_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RETRIEVE_INDEX", raising=False)
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process start no thread, as where the limit is reached."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading._start_new_thread", refuse)

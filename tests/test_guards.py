@@ -59,6 +59,17 @@ def test_only_the_backend_imports_faiss(path: Path) -> None:
         assert "faiss" not in imports_of(path)
 
 
+def test_threads_are_started_by_the_pool_that_names_the_limit() -> None:
+    pools = [
+        path.relative_to(ROOT).as_posix()
+        for package in ("indexes", "retrieval")
+        for path in (ROOT / package).glob("**/*.py")
+        if re.search(r"\bThreadPoolExecutor\b", path.read_text(encoding="utf-8"))
+    ]
+
+    assert pools == ["indexes/engine/thread_pool.py"]
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "retrieval").glob("**/*.py")), ids=lambda path: path.name)
 def test_retrieval_imports_nothing_that_only_regenerates_or_measures(path: Path) -> None:
     assert imports_of(path) & {"tools", "benchmarks", "tests"} == set()

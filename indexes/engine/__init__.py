@@ -33,6 +33,12 @@ if TYPE_CHECKING:
         prefixes as prefixes,
         segments as segments,
     )
+    from indexes.engine.process_limits import (
+        bound_blas as bound_blas,
+        has_room as has_room,
+        require_threads as require_threads,
+        starting as starting,
+    )
     from indexes.engine.refined import Refined as Refined
     from indexes.engine.scan import (
         Floats as Floats,
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
         knn_accuracy as knn_accuracy,
     )
     from indexes.engine.targets import Aim as Aim, same_codes as same_codes
+    from indexes.engine.thread_pool import ThreadPool as ThreadPool
     from indexes.engine.tune import (
         K as K,
         Questions as Questions,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from indexes import forks
 from indexes.distribution import pip_install
+from indexes.engine.process_limits import has_room
 from indexes.errors import MissingExtra, ShapeError
 
 BATCH_THRESHOLD = 4096
@@ -120,7 +121,7 @@ def _kernels_named() -> Iterator[None]:
 
 
 def _is_tight() -> bool:
-    """Say whether the address space is limited (``ulimit -v``) so far that a buffer and a stack for every core may not fit.
+    """Say whether a buffer, a stack or a thread for every core may not be had (``ulimit -v``, ``ulimit -u``).
 
     OpenBLAS and OpenMP start a thread a core, and where memory for them cannot be had the process dies without a word.
     """
@@ -129,7 +130,7 @@ def _is_tight() -> bool:
     except ImportError:  # no such limits here
         return False
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return limit != resource.RLIM_INFINITY and limit < _ROOMY
+    return (limit != resource.RLIM_INFINITY and limit < _ROOMY) or not has_room()
 
 
 def _cpu_flags() -> frozenset[str]:
@@ -225,9 +226,9 @@ def in_threads(work: Callable[[], T], *, workers: int) -> list[T]:
     if workers == 1:
         with faiss_threads(1):
             return [work()]
-    from concurrent.futures import ThreadPoolExecutor
+    from indexes.engine.thread_pool import ThreadPool
 
-    with ThreadPoolExecutor(workers, initializer=faiss().omp_set_num_threads, initargs=(1,)) as pool:
+    with ThreadPool(workers, initializer=faiss().omp_set_num_threads, initargs=(1,)) as pool:
         return [future.result() for future in [pool.submit(work) for _ in range(workers)]]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexes.engine import starting
 from indexes.errors import RetrievalError, StoreCorrupt
 from indexes.files import sha256
 from indexes.generation.description import (
@@ -60,6 +61,7 @@ def verify(directory: str | os.PathLike[str]) -> list[FileCheck]:
 
     Raises:
         FileNotFoundError: there is no collection: no manifest and no vectors.
+        SystemLimit: no process can be started.
     """
     home = Path(directory)
     if not (home / MANIFEST).exists() and not VectorStore.exists(home):
@@ -200,7 +202,8 @@ def _rows(home: Path, known: list[str]) -> list[FileCheck]:
     command = [sys.executable, "-P", "-m", __name__, os.path.abspath(home), *known]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(_search_path())}
     # In a folder that is there: Python itself does not start in a working directory that was deleted.
-    run = subprocess.run(command, capture_output=True, env=environment, cwd=os.sep, check=False)
+    with starting("process"):
+        run = subprocess.run(command, capture_output=True, env=environment, cwd=os.sep, check=False)
     found = [json.loads(line) for line in run.stdout.split(b"\n") if line.endswith(b"]")]
     checks = [FileCheck(path=path, ok=not cure, cure=cure) for path, cure in found]
     if run.returncode != 0:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from indexes.engine import ThreadPool
 from retrieval.activation.originals import Original, read_original
 from retrieval.activation.results import Activated, already_activated, refused
 from retrieval.collection import activations
@@ -62,7 +62,7 @@ class BatchReader:
         """Read images ahead and yield as many at a time as suit the device; refuse what cannot be activated."""
         most, pixels = (GPU_IMAGES, GPU_PIXELS) if self._on_gpu else (BATCH_IMAGES, BATCH_PIXELS)
         batch = Batch()
-        with ThreadPoolExecutor(cores()) as pool:
+        with ThreadPool(cores()) as pool:
             ahead = cores()  # and no more: an image of 12 megapixels and its map take 84 MB
             for start in range(0, len(jobs), ahead):
                 for ready in pool.map(self._read, jobs[start : start + ahead]):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes.engine import ThreadPool
 from retrieval.activation.batch_reader import Batch, BatchReader, ReadImage
 from retrieval.activation.copies import Copy, Job, finish
 from retrieval.activation.originals import Original, lossless
@@ -99,7 +99,7 @@ class Run:
             except ImageError as error:
                 return f"{ready.job.path}: {error}"
 
-        with ThreadPoolExecutor(cores()) as pool:
+        with ThreadPool(cores()) as pool:
             made = list(pool.map(finished, images, changes))
         now = self._encoded(made, rows)  # (n, d)
         losses = np.stack(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from indexes.distribution import refuse_old_distribution
+from indexes.engine import bound_blas
 from indexes.errors import Restored
 from retrieval.cli.frame import Session, advise, in_options, option_hint
 from retrieval.cli.group import retrieve
@@ -47,6 +48,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if COMPLETION in os.environ:
         return int(retrieve.main(prog_name="retrieve") or 0)
     session = Session()
+    bound_blas()
     try:
         with warnings.catch_warnings():
             if not sys.warnoptions:

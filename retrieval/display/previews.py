@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Hashable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from PIL import Image
 
-from indexes.engine import allowed_cores
+from indexes.engine import ThreadPool, allowed_cores
 from retrieval.errors import ImageError
 from retrieval.sources.decoding import MAX_PIXELS, decode
 from retrieval.sources.media import decode_path
@@ -102,6 +101,6 @@ def thumbnails(
 ) -> dict[K, Thumbnail]:
     """Make the thumbnails of several images by threads; takes what `thumbnail` takes."""
     wanted = list(dict.fromkeys(sources))
-    with ThreadPoolExecutor(max_workers=min(_THREADS, allowed_cores())) as pool:
+    with ThreadPool(max_workers=min(_THREADS, allowed_cores())) as pool:
         made = pool.map(partial(thumbnail, size=size, most=most), wanted)
         return dict(zip(wanted, made, strict=True))

@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import available_memory
-from indexes.engine import allowed_cores
+from indexes.engine import allowed_cores, starting
 from retrieval.distributed.local_actor import LocalActor
 from retrieval.distributed.worker_process import END_SECONDS, WorkerProcess
-from retrieval.errors import WorkerLost
+from retrieval.errors import SystemLimit, WorkerLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,9 +88,15 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
         if len(self._unanswered) > len(self._workers):
             worker = WorkerProcess(threads=self._threads_each, place=len(self._workers))
             thread = threading.Thread(target=_begin, args=(self._calls, worker), daemon=True)
+            try:
+                with starting("thread"):
+                    thread.start()
+            except SystemLimit:
+                if not self._workers:
+                    raise
+                return pending  # it waits for a process that runs
             self._workers.append(worker)
             self._threads.append(thread)
-            thread.start()
         return pending
 
     def keep(self, factory: Callable[..., Any], /, *args: Any) -> LocalActor:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, Final
 
+from indexes.engine import starting
 from retrieval.errors import WorkerLost
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class WorkerProcess:
 
         Raises:
             WorkerLost: the process has died over it, or before and it does not restart.
+            SystemLimit: no process can be started.
         """
         with self._lock:
             self.send(what)
@@ -133,7 +135,7 @@ class WorkerProcess:
                 target=_serve, args=(theirs, self._threads, self._place), daemon=True
             )
             try:
-                with _environment(self._threads):
+                with _environment(self._threads), starting("process"):
                     self._process.start()
             except BaseException:
                 self._pipe.close()

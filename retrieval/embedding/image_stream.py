@@ -9,13 +9,14 @@ import contextvars
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from indexes.engine import ThreadPool
 from retrieval.encoders import BatchSize, ByteEncoder, is_out_of_memory, sound_pixels
 from retrieval.errors import EncoderError, ImageError
 from retrieval.sources.decoding import DECODED_BYTES, FILE_BYTES, MAX_PIXELS, content_hash, decode
@@ -115,7 +116,7 @@ def embed(
     )
     source = iter(items)
     queue: deque[_Run[T]] = deque()
-    pool = ThreadPoolExecutor(threads or cores(), thread_name_prefix="retrieval-decode")
+    pool = ThreadPool(threads or cores(), thread_name_prefix="retrieval-decode")
 
     def fill() -> None:
         while len(queue) < _AHEAD and (taken := list(islice(source, size.images))):
@@ -143,7 +144,7 @@ def _ahead(
     queue: deque[_Run[T]], next_run: Callable[[], _Run[T]], work: _Work[T]
 ) -> Generator[Embedded[T], None, None]:
     """Yield what becomes of the runs; the next one is encoded while the caller has this one."""
-    thread = ThreadPoolExecutor(1, thread_name_prefix="retrieval-encode")
+    thread = ThreadPool(1, thread_name_prefix="retrieval-encode")
     encoding: Future[Embedded[T]] | None = None
     try:
         while queue or encoding is not None:

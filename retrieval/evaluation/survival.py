@@ -7,13 +7,13 @@ arXiv 2210.10620), and as served: reranked, with the settings that the build mea
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes.engine import ThreadPool
 from indexes.vectors import Neighbors, micro_ap
 from retrieval.collection import activations
 from retrieval.embedding import cores
@@ -190,7 +190,7 @@ def attacked(
         return encoder.preprocess(attack(name, image if then is None else then(image), seed=number, of=of))
 
     rows = []
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPool(cores()) as pool:
         numbered = list(enumerate(files))
         for start in range(0, len(numbered), _BATCH):
             arrays = list(pool.map(altered, numbered[start : start + _BATCH]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from indexes.engine import ThreadPool
 from indexes.generation import Columns
 from indexes.store import CommitPace
 from retrieval.collection.rows import plain
@@ -77,7 +77,7 @@ class BuildColumns:
         store.commit()
         held = plain(store)
         pace, done = CommitPace(held), 0
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="retrieval-headers") as pool:
+        with ThreadPool(_THREADS, thread_name_prefix="retrieval-headers") as pool:
             for ids in _blocks(held, number):
                 columns = held.columns(ids)
                 lacking = [place for place, data in enumerate(columns) if not parts(data)[0]]

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from indexes.engine import ThreadPool
 from retrieval.display import escape
 from retrieval.server import page
 from retrieval.server.access_log import access_line
@@ -68,20 +69,22 @@ def create_app(
 
     @asynccontextmanager
     async def running(_: Starlette) -> AsyncIterator[None]:
-        await asyncio.to_thread(warm_up, catalogue)
-        service.ready = True
-        watching = asyncio.create_task(catalogue.watch())
-        on_ready()
-        try:
-            yield
-        finally:
-            service.ready = False
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
-            await service.searches.close()
-            await scheduler.close()
-            await catalogue.close()
+        with ThreadPool(thread_name_prefix="retrieval") as threads:
+            asyncio.get_running_loop().set_default_executor(threads)
+            await asyncio.to_thread(warm_up, catalogue)
+            service.ready = True
+            watching = asyncio.create_task(catalogue.watch())
+            on_ready()
+            try:
+                yield
+            finally:
+                service.ready = False
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
+                await service.searches.close()
+                await scheduler.close()
+                await catalogue.close()
 
     def answered(request: Answered) -> None:
         scheduler.metrics.request(

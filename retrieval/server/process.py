@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from indexes.engine import require_threads, starting
 from retrieval.errors import OptionError
 from retrieval.server.application import create_app, say_line
 from retrieval.server.catalogue import named_collections
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from retrieval.server.settings import Settings
+
+_THREADS: Final = 5
+"""Threads that a process of a server needs at least: one for each of its queues, one of the event loop, one that decodes."""
 
 _GRACE: Final = 30
 """Seconds that requests which are under way may take when the server stops."""
@@ -48,10 +52,12 @@ def serve(
     Raises:
         CollectionNotFound: one is not there.
         OptionError: two have one name, or the address is taken.
+        SystemLimit: too few threads can be started.
         KeyboardInterrupt: it was interrupted.
     """
     import dataclasses
 
+    require_threads(_THREADS * settings.workers + (settings.workers > 1))
     share_machine()
     say = say_line if say is None else say
     collections = named_collections(indexes)
@@ -93,7 +99,8 @@ def _run_several(
     config.factory = True
     with tempfile.TemporaryDirectory(prefix="retrieval-metrics-") as folder, shared_sessions():
         os.environ[SHARED] = folder  # the processes that are started read it
-        Multiprocess(config, sockets=[listening]).run()
+        with starting("process"):
+            Multiprocess(config, sockets=[listening]).run()
 
 
 def _quiet_app(

@@ -8,14 +8,13 @@ check has found nothing else: what the parts find is shown only if it is likely 
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from indexes.engine import allowed_cores
+from indexes.engine import ThreadPool, allowed_cores
 from retrieval.collection.answers import Hits, find_hits, with_rank, with_verdict
 from retrieval.collection.queries import RowFilter, as_query, encode_queries
 from retrieval.collection.verdicts.verification import verdict_of
@@ -175,7 +174,7 @@ def _verified(
         whole = verdict_of(described(WHOLE), answered[hit.id], None) if hit.id in answered else None
         return whole if whole is not None and whole.relation == "picture" else None
 
-    with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
+    with ThreadPool(max_workers=allowed_cores()) as pool:
         verdicts = list(pool.map(check, hits))
     likely = [(hit, verdict) for hit, verdict in zip(hits, verdicts, strict=True) if verdict is not None]
     return sorted(likely, key=lambda one: not one[1].verified)

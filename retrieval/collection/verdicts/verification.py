@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from indexes.engine import allowed_cores
+from indexes.engine import ThreadPool, allowed_cores
 from indexes.vectors import integer
 from retrieval.collection.answers import Hits, link_of, origin_of, with_verdict
 from retrieval.collection.queries import cut_out, open_picture
@@ -88,7 +87,7 @@ def checked_hits(hits: Hits, picture: Image, *, opened: Opened, most: int, k: in
     contents = [b"" if is_by_hand(one, hand) else one.content for one in records]
     with FeatureStore(opened.directory) as store:
         kept = store.get(contents)
-    with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
+    with ThreadPool(max_workers=allowed_cores()) as pool:
         verdicts: list[Verdict | None] = list(
             pool.map(lambda hit, content: verdict_of(asked, hit, kept.get(content)), first, contents)
         )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from indexes.engine import allowed_cores
+from indexes.engine import ThreadPool, allowed_cores
 from retrieval.collection import FeatureStore
 from retrieval.curation.audit.pixel_facts import PixelFacts, read_pixel_facts
 from retrieval.errors import ImageError, RetrievalError
@@ -55,7 +54,7 @@ def read_images(collection: Collection, mask: Bitmap, *, progress: OnProgress | 
     ids = collection.row_ids(mask).tolist()
     with (
         FeatureStore(collection.directory, folder=FOLDER, writable=True) as kept,
-        ThreadPoolExecutor(max_workers=allowed_cores()) as pool,
+        ThreadPool(max_workers=allowed_cores()) as pool,
     ):
         for start in range(0, len(ids), _AT_ONCE):
             rows = [collection[number] for number in ids[start : start + _AT_ONCE]]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from PIL import Image
 
-from indexes.engine import allowed_cores
+from indexes.engine import ThreadPool, allowed_cores
 from retrieval.errors import ImageError
 from retrieval.sources.decoding import decode
 from retrieval.sources.media import decode_path
@@ -71,7 +70,7 @@ def sprite_sheets(
         return Sprites(sheets=(), shapes=shapes, faults=faults)
     room = most_bytes
     number = -(-len(images) // _PER_SHEET)
-    with ThreadPoolExecutor(max_workers=min(_THREADS, allowed_cores())) as pool:
+    with ThreadPool(max_workers=min(_THREADS, allowed_cores())) as pool:
         for start in range(0, len(images), _PER_SHEET):
             some = images[start : start + _PER_SHEET]
             cells = np.full((_PER_SHEET, SIZE, SIZE, 3), 128, dtype=np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from indexes.engine import allowed_cores
+from indexes.engine import ThreadPool, allowed_cores
 from retrieval.errors import ImageError
 from retrieval.progress import Progress
 from retrieval.sources.decoding import decode
@@ -78,7 +77,7 @@ def checked(
     probability = np.full(count, np.nan)
     relations = [""] * count
     done = 0
-    with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
+    with ThreadPool(max_workers=allowed_cores()) as pool:
         for start in range(0, len(files), _QUERIES):
             some = range(start, min(start + _QUERIES, len(files)))
             asked = dict(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.engine import allowed_cores
+from indexes.engine import ThreadPool, allowed_cores
 from indexes.vectors import Neighbors
 from retrieval.errors import ImageError
 from retrieval.evaluation.attacks import attack
@@ -72,7 +71,7 @@ class FirstVerified:
                 return likely
             return int(near.ids[place, 0]), float(near.scores[place, 0])
 
-        with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
+        with ThreadPool(max_workers=allowed_cores()) as pool:
             found = list(pool.map(first, range(len(files))))
         return Neighbors(
             ids=np.array([[row] for row, _ in found], np.int64),

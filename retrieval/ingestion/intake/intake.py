@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes.engine import ThreadPool
 from indexes.store import CommitPace, NewRow
 from retrieval.collection.rows import plain
 from retrieval.columns import own_columns, pack, parts
@@ -152,7 +153,7 @@ class Intake:
         source = self.source
         readers = source.readers if isinstance(source, ReadAheadSource) else 0
         threads = readers or cores()
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="retrieval-hash")
+        pool = ThreadPool(threads, thread_name_prefix="retrieval-hash")
         try:
             for number in range(1, len(fresh) + 1):
                 room = _AHEAD * threads - len(ahead)

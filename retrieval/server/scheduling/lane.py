@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from indexes.engine import ThreadPool
+from indexes.errors import SystemLimit
 from retrieval.server.scheduling.refusals import Busy, Late
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Lane(Generic[T, R]):
         self._threads, self._together, self._queue = threads, together, queue
         self._longest_wait = longest_wait
         self._metrics = metrics
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"retrieval-{name}")
+        self._pool = ThreadPool(threads, thread_name_prefix=f"retrieval-{name}")
         self._waiting: deque[_Job[T, R]] = deque()
         self._running = 0
         self._looks = False  # a look at the queue is due in this turn of the loop
@@ -158,7 +159,10 @@ class Lane(Generic[T, R]):
         self._running += 1
         self._metrics.queue_length(len(self._waiting))
         self._metrics.batch_size(len(batch))
-        self._pool.submit(self._work, batch, loop)
+        try:
+            self._pool.submit(self._work, batch, loop)
+        except SystemLimit as error:
+            loop.call_soon(self._finish, batch, [error] * len(batch), loop.time())
 
     def _work(self, batch: list[_Job[T, R]], loop: asyncio.AbstractEventLoop) -> None:
         """Answer a batch, in a thread."""

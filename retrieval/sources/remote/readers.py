@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
+from indexes.engine import ThreadPool
 from retrieval.sources.remote.limits import READERS
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def read_ahead(
             return error
 
     broken: Exception | None = None
-    pool = ThreadPoolExecutor(readers, thread_name_prefix="retrieval-read")
+    pool = ThreadPool(readers, thread_name_prefix="retrieval-read")
     try:
         while True:
             while broken is None and len(ahead) < 2 * readers and (held < most_bytes or not ahead):

@@ -12,7 +12,7 @@ import pytest
 
 from retrieval.distributed import check_cluster, open_cluster, require_alike, worker_process
 from retrieval.distributed.nodes import node_facts
-from retrieval.errors import OptionError, WorkerLost
+from retrieval.errors import OptionError, SystemLimit, WorkerLost
 from tests.retrieval.distributed import work
 
 
@@ -280,3 +280,13 @@ def test_a_node_that_ends_while_it_is_asked_is_asked_again():
     cluster.deaths = 9
     with pytest.raises(WorkerLost):
         require_alike(cluster)
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_a_cluster_says_which_limit_lets_it_start_no_thread(monkeypatch):
+    with open_cluster("local:2") as cluster:
+        with pytest.raises(SystemLimit, match="no thread can be started"):
+            cluster.submit(work.squared, 3)
+        monkeypatch.undo()  # others have ended meanwhile
+
+        assert cluster.submit(work.squared, 4).get() == 16

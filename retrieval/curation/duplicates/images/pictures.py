@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-from indexes.engine import allowed_cores
+from indexes.engine import ThreadPool, allowed_cores
 from retrieval.curation.duplicates.images.image_facts import ImageFacts, pixel_hash, read_facts
 from retrieval.curation.duplicates.judgements import Judged
 from retrieval.errors import ImageError, RetrievalError
@@ -82,7 +81,7 @@ class Pictures:
     def read(self, numbers: Iterable[int], *, progress: OnProgress | None = None) -> None:
         """Read the images that were not read before."""
         wanted = [number for number in numbers if number not in self._facts]
-        with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
+        with ThreadPool(max_workers=allowed_cores()) as pool:
             for start in range(0, len(wanted), _AT_ONCE):
                 self._read(wanted[start : start + _AT_ONCE], pool)
                 if progress is not None:
@@ -90,7 +89,7 @@ class Pictures:
                     progress(Progress(phase="look", done=done, total=len(wanted), skipped=len(self.unread)))
         self._results.commit()
 
-    def _read(self, numbers: list[int], pool: ThreadPoolExecutor) -> None:
+    def _read(self, numbers: list[int], pool: ThreadPool) -> None:
         records = {number: self.record(number) for number in numbers}
         known = self._results.images([record.content for record in records.values() if record.content])
         fresh: list[int] = []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from indexes.engine import allowed_cores
+from indexes.engine import ThreadPool, allowed_cores
 from retrieval.curation.duplicates.images import distance
 from retrieval.curation.duplicates.judgements import NOTHING, Judgement
 
@@ -66,7 +65,7 @@ class GeometryCheck(AbstractContextManager["GeometryCheck"]):
 
     def __init__(self, pictures: Pictures, *, precision: float) -> None:
         self._pictures, self._precision = pictures, precision
-        self._pool = ThreadPoolExecutor(max_workers=allowed_cores())
+        self._pool = ThreadPool(max_workers=allowed_cores())
 
     def __exit__(self, *_error: object) -> None:
         self._pool.shutdown()

@@ -23,6 +23,7 @@ from retrieval.errors import (
     RetrievalError,
     ShapeError,
     StoreClosed,
+    SystemLimit,
     UnknownWords,
     VectorError,
 )
@@ -51,6 +52,7 @@ _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ImageError, 422),
     (MissingExtra, 501),
     (StoreClosed, 503),
+    (SystemLimit, 503),
     (CollectionNotFound, 503),
     (EncoderError, 500),
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from indexes.errors import SystemLimit
 from retrieval.server.scheduling import Busy, Late, Metrics
 from retrieval.server.scheduling.lane import Lane
 
@@ -300,3 +301,19 @@ def test_a_thousand_come_and_go_and_each_has_its_own_answer() -> None:
 
     for number, answer in enumerate(asyncio.run(run())):
         assert answer == number * 10 or (number % 10 == 0 and isinstance(answer, asyncio.CancelledError))
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_items_are_refused_at_once_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> tuple[list[Any], Any]:
+        lane = lane_of(lambda items: [item * 10 for item in items], together=1)
+        refused = await settled(*asks(lane, 1, 2, 3))
+        monkeypatch.undo()  # others have ended meanwhile
+        found = await settled(*asks(lane, 4))
+        await lane.close()
+        return refused, found
+
+    refused, found = asyncio.run(run())
+
+    assert [type(error) for error in refused] == [SystemLimit] * 3
+    assert found == [40]
