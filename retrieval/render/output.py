@@ -59,16 +59,20 @@ def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: b
         case Form.CSV:
             text = _csv(found, terminal=terminal)
         case Form.JSON:
-            text = json_text(
-                [hit_json(hit, checked=_checked(found), missing=_missing(found)) for hit in found]
-            )
+            text = json_text(_objects(found))
         case Form.JSONL:
-            text = "".join(
-                json_text(hit_json(hit, checked=_checked(found), missing=_missing(found))) for hit in found
-            )
+            text = "".join(json_text(one) for one in _objects(found))
         case Form.TABLE:
             text = _hit_table(found, columns)
     return text.encode()
+
+
+def _objects(found: Sequence[HitLike]) -> list[dict[str, Any]]:
+    """Return the hits as JSON has them; where there is none, what was not searched is an object of its own."""
+    missing = _missing(found)
+    if missing and not found:
+        return [{"missing": list(missing)}]
+    return [hit_json(hit, checked=_checked(found), missing=missing) for hit in found]
 
 
 def hit_json(hit: HitLike, *, checked: int | None = None, missing: Sequence[str] = ()) -> dict[str, Any]:

@@ -93,6 +93,7 @@ class Answer(Struct):
         int | None,
         Meta(description="with verify: hits that were compared with the picture that was asked with"),
     ] = None
+    missing: Annotated[list[str], Meta(description="shards that were not searched")] = []
 
 
 class Answers(Struct):

@@ -105,6 +105,7 @@ async def answer_of(service: Service, asked: Search, uploads: Sequence[bytes]) -
             "unknown_words": list(found.unknown_words),
             "read_as": dict(found.read_as),
             "checked": found.checked,
+            "missing": list(found.missing),
         }
 
 

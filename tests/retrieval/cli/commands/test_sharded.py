@@ -30,6 +30,13 @@ def test_the_commands_take_a_sharded_collection(tmp_path, run):
     code, out, error = run("query", "--id", "0", "--index", place, "--allow-partial", "--json")
     assert (code, json.loads(out)[0]["missing"]) == (0, ["shard-00001"])
     assert "not searched: shard-00001" in error
+    none = ("query", "--id", "0", "--index", place, "--allow-partial", "--min-score", "1")
+    code, out, error = run(*none, "--json")
+    assert (code, json.loads(out)) == (0, [{"missing": ["shard-00001"]}])
+    assert "no image qualifies" in error
+    assert json.loads(run(*none, "--jsonl")[1]) == {"missing": ["shard-00001"]}
+    for form in ("--csv", "-f", "-0"):  # lists of hits, and there is none
+        assert b"shard" not in run(*none, form)[1]
     code, _, error = run("query", "--id", "0", "--index", place)
     assert (code, "--allow-partial" in error) == (1, True)
     for command in ("duplicates", "evaluate", "outliers"):
