@@ -208,7 +208,7 @@ def test_each_photograph_is_said_by_one_of_its_own_sentences(said: Said) -> None
     assert len(said.draw(np.array([0, 2]), 0)[0]) == 0
 
 
-def test_labels_and_sentences_are_learnt(tmp_path) -> None:
+def test_labels_neighbours_and_sentences_are_learnt(tmp_path) -> None:
     numbers = np.random.default_rng(0)
     targets = numbers.standard_normal((40, WIDTH)).astype(np.float32)
     sentences = unit(numbers.standard_normal((32, WIDTH)))
@@ -221,16 +221,18 @@ def test_labels_and_sentences_are_learnt(tmp_path) -> None:
     )
     recipe = Recipe(
         minutes=60, batch=32, part=32, workers=1, bank=32, warm_steps=2, ramp=(-1, 0), sizes=((1.0, 32),), hard=0.25, contrast=0.0,
-        asked=0.0, alike=0.5, said=0.5, middle=0.2, harder=True, rate=4e-3,
+        asked=0.0, alike=0.5, near=0.5, said=0.5, middle=0.2, harder=True, rate=4e-3,
     )  # fmt: skip
     run = Run(tmp_path / "run", data, recipe, init=None)
     told = [run._one_step() for _ in range(16)]
 
-    for loss in ("alike", "said"):
+    for loss in ("alike", "near", "said"):
         found = [losses[loss] for losses in told]
         assert np.mean(found[-4:]) < np.mean(found[2:6])
-    quiet = Run(tmp_path / "quiet", data, replace(recipe, alike=0.0, said=0.0), init=None)._one_step()
-    assert quiet["alike"] == quiet["said"] == 0
+    quiet = Run(
+        tmp_path / "quiet", data, replace(recipe, alike=0.0, near=0.0, said=0.0), init=None
+    )._one_step()
+    assert quiet["alike"] == quiet["near"] == quiet["said"] == 0
 
 
 def test_a_mixture_of_towers_begins_at_the_shipped_one() -> None:
@@ -239,3 +241,17 @@ def test_a_mixture_of_towers_begins_at_the_shipped_one() -> None:
     torch.testing.assert_close(mixed(other, 0.0).state_dict()["head.bias"], shipped["head.bias"])
     half = mixed(other, 0.5).state_dict()["head.bias"]
     torch.testing.assert_close(half, (shipped["head.bias"] + other.head.bias.detach()) / 2, atol=1e-3, rtol=0)
+
+
+def test_hidden_units_that_the_shipped_tower_lacks_count_by_their_share(monkeypatch) -> None:
+    torch.manual_seed(0)
+    plain, other = ImageTower(dim=8).eval(), ImageTower(dim=8, hidden=6).eval()
+    with torch.no_grad():
+        other.load_state_dict(other.state_dict() | plain.state_dict())
+        other.head.outer.weight.normal_()
+    monkeypatch.setattr("tools.train_oca.further.read_state", lambda _: dict(plain.state_dict()))
+    x = torch.randn(2, 3, 48, 48)
+
+    torch.testing.assert_close(mixed(other, 0.0).raw(x), plain.raw(x), atol=2e-3, rtol=1e-2)
+    half = (plain.raw(x) + other.raw(x)) / 2
+    torch.testing.assert_close(mixed(other, 0.5).raw(x), half, atol=2e-3, rtol=1e-2)

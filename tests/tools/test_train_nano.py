@@ -18,15 +18,18 @@ from retrieval.encoders.families.nano import NanoEncoder  # noqa: E402
 from retrieval.encoders.families.nano_torch import (  # noqa: E402
     MEANING,
     SIZE,
+    Head,
     ImageTower,
     MultiCrop,
     Querybank,
+    folded_tower,
+    hidden_of,
     read_querybank,
     read_state,
     silent_querybank,
 )
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
-from tools.train_nano.export import averaged_tower, between, export_image  # noqa: E402
+from tools.train_nano.export import averaged_tower, between, export_image, fold  # noqa: E402
 from tools.train_nano.inputs.augment import augment, light, mirrored, normalised  # noqa: E402
 from tools.train_nano.inputs.data import Photo, decode_all  # noqa: E402
 from tools.train_nano.pack import pack, unpack  # noqa: E402
@@ -110,9 +113,11 @@ def test_training_ends_with_the_schedule_and_says_so(trained, data):
     assert json.loads((trained.folder / "log.jsonl").read_text().splitlines()[-1])["event"] == "end"
 
 
-@pytest.mark.parametrize("texts", [None, 5])
-def test_exported_weights_compute_what_the_averaged_tower_does(trained, data, tmp_path, texts):
+@pytest.mark.parametrize(("texts", "hidden"), [(None, 0), (5, 0), (5, 24)])
+def test_exported_weights_compute_what_the_averaged_tower_does(trained, data, tmp_path, texts, hidden):
     tower, facts = averaged_tower(trained.folder / "checkpoint.pt")
+    if hidden:
+        tower.head = bent(tower.head, hidden)
     bank = None
     if texts:
         numbers = torch.Generator().manual_seed(0)
@@ -130,6 +135,41 @@ def test_exported_weights_compute_what_the_averaged_tower_does(trained, data, tm
     assert (found * expected).sum(1).min() >= 0.999
     assert (found * folded).sum(1).min() >= 0.9999
     torch.testing.assert_close(found[:, MEANING], expected[:, MEANING], atol=2e-3, rtol=1e-2)
+
+
+def bent(head: Head, hidden: int) -> Head:
+    """Give the same linear map with hidden units that change what it says."""
+    made = Head(head.in_features, head.out_features, hidden=hidden)
+    state = made.state_dict() | head.state_dict()
+    state["outer.weight"] = torch.randn(head.out_features, hidden, generator=torch.Generator().manual_seed(0))
+    made.load_state_dict(state)
+    return made
+
+
+def test_hidden_units_add_nothing_at_first_and_then_learn(trained, data, tmp_path):
+    shipped = {
+        name: torch.from_numpy(value.astype(np.float32)) for name, value in fold(trained.average).items()
+    }
+    plain = folded_tower(shipped)
+    run = Run(tmp_path, data, replace(RECIPE, hidden=24), init=shipped)
+    x = torch.randn(3, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(run.average.eval()(x), plain(x), atol=1e-3, rtol=1e-2)
+    inner = run.student.tower.head.inner
+    seen = inner(
+        plain.means(
+            normalised(augment(data.pixels[data.train[:256]], 96, seed=0, device=torch.device("cpu")))
+        )
+    )
+    assert seen.abs().mean() < 3  # no unit is always on or off
+    assert (seen > 0).float().mean(0).std() < 0.4
+    for _ in range(3):
+        run._one_step()
+
+    assert run.student.tower.head.outer.weight.abs().max() > 0
+    run.save()
+    assert (
+        hidden_of(Run(tmp_path, data, replace(RECIPE, hidden=24), init=None).student.tower.state_dict()) == 24
+    )
 
 
 def test_a_silent_bank_finds_nothing_popular_and_a_version_may_have_none(trained, tmp_path):

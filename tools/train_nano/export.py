@@ -30,6 +30,7 @@ from retrieval.encoders.families.nano_torch import (
     ImageTower,
     Querybank,
     folded_tower,
+    hidden_of,
     read_state,
 )
 from tools.train_nano.tower.train import NESTING
@@ -64,7 +65,7 @@ def fold(tower: ImageTower) -> dict[str, NDArray[np.float16]]:
             bias = norm.bias - norm.running_mean * gain
             folded[f"{name}.conv.weight"] = weight
             folded[f"{name}.conv.bias"] = bias
-    folded["head.weight"], folded["head.bias"] = tower.head.weight, tower.head.bias
+    folded |= {f"head.{name}": value for name, value in tower.head.named_parameters()}
     return {
         name: value.detach().cpu().contiguous().numpy().astype(np.float16) for name, value in folded.items()
     }
@@ -171,7 +172,11 @@ class Graph:
                 pooled = self.node("GlobalAveragePool", [x], f"{name}.{stage}.pooled")
                 means.append(self.node("Flatten", [pooled], f"{name}.{stage}.mean"))
         x = self.node("Concat", means, f"{name}.means", axis=1)
-        return self.node("Gemm", [x, "head.weight", "head.bias"], f"{name}.raw", transB=1)
+        raw = self.node("Gemm", [x, "head.weight", "head.bias"], f"{name}.raw", transB=1)
+        if "head.inner.weight" not in self.header:
+            return raw
+        inner = self.node("Gemm", [x, "head.inner.weight", "head.inner.bias"], f"{name}.inner", transB=1)
+        return self.node("Gemm", [activate(inner), "head.outer.weight", raw], f"{name}.bent", transB=1)
 
     def querybank(self, source: str, out: str, *, weight: float) -> str:
         """Put how unpopular they are in the last place of rows, and normalise them, as `nano_torch.Querybank` does."""
@@ -295,6 +300,6 @@ def between(shipped: Path, tower: ImageTower, *, share: float) -> ImageTower:
 def averaged_tower(checkpoint: Path) -> tuple[ImageTower, dict[str, Any]]:
     """Load the averaged tower of a checkpoint, and the checkpoint's facts (step, samples, seconds, recipe)."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    tower = ImageTower(norm=True)
+    tower = ImageTower(hidden=hidden_of(state["average"]), norm=True)
     tower.load_state_dict(state["average"])
     return tower.eval(), {name: state[name] for name in ("step", "samples", "seconds", "recipe")}

@@ -43,9 +43,9 @@ FIRST, SHIPPED, IMAGE = WEIGHTS / "nano-1", WEIGHTS / "nano-2", "image.safetenso
 OF_LABEL = 60  # photographs that are looked at where a few do
 STATE = Path(__file__).parent / "further.safetensors"  # a tower that is not shipped yet, to go on from
 RECIPE = Recipe(
-    batch=128, part=64, workers=1, rate=8e-4, warm_steps=40, views=0.0, hard=0.5, contrast=0.15, old=0.1, asked=0.1,
-    alike=0.1, said=0.1, harder=True, middle=0.25, places=0.0, frozen=1, ramp=(-1.0, 0.0), ema=0.99, sizes=((1.0, 112),),
-    bfloat16=True, falls=0.0,
+    batch=256, part=64, workers=2, rate=8e-4, warm_steps=40, views=0.0, hard=0.45, contrast=0.08, old=0.1, asked=0.1,
+    alike=0.06, near=0.15, said=0.06, harder=True, middle=0.25, places=0.0, frozen=1, ramp=(-1.0, 0.0), ema=0.995, sizes=((1.0, 112),),
+    bfloat16=True, falls=0.0, hidden=512,
 )  # fmt: skip
 
 
@@ -191,6 +191,11 @@ def go_on(folder: Path, data: TrainingSet, recipe: Recipe) -> Run:
 def mixed(tower: ImageTower, share: float) -> ImageTower:
     """Return the mean of a trained tower's folded weights, ``share`` of it, and the shipped one's (Wortsman et al., 2022, arXiv 2109.01903)."""
     own, shipped = fold_state(tower), read_state(SHIPPED / IMAGE)
+    if (
+        "head.inner.weight" in own and "head.inner.weight" not in shipped
+    ):  # there such units add nothing, whatever they read
+        shipped |= {name: own[name] for name in own if name.startswith("head.inner.")}
+        shipped["head.outer.weight"] = torch.zeros_like(own["head.outer.weight"])
     state = {name: share * value + (1 - share) * shipped[name] for name, value in own.items()}
     return folded_tower(state, dim=len(state["head.bias"]))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from retrieval.encoders.families.nano import WEIGHTS
-from retrieval.encoders.families.nano_torch import CROPS, ImageTower, folded_tower, read_state
+from retrieval.encoders.families.nano_torch import CROPS, ImageTower, folded_tower, hidden_of, read_state
 from tools.train_nano.export import read_note
 from tools.train_nano.tower.head import fit_head
 from tools.train_nano.tower.train import Recipe, Run, TrainingSet
@@ -43,8 +43,9 @@ def start_run(folder: Path, data: TrainingSet, recipe: Recipe) -> Run:
 def averaged(folder: Path) -> tuple[ImageTower, int]:
     """Return the averaged tower of the checkpoint in ``folder``, and how many samples it saw."""
     state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-    tower = ImageTower(dim=len(state["average"]["head.bias"]), norm=True)
-    tower.load_state_dict(state["average"])
+    weights = state["average"]
+    tower = ImageTower(dim=len(weights["head.bias"]), hidden=hidden_of(weights), norm=True)
+    tower.load_state_dict(weights)
     return tower.eval(), int(state["samples"])
 
 

@@ -85,6 +85,31 @@ class Block(nn.Module):
         return F.relu(y + self.shortcut(self.pool(x)))
 
 
+class Head(nn.Linear):
+    """A linear map and, where ``hidden`` is not 0, what a layer of so many hidden units adds to it.
+
+    Which things are in a picture is more than a sum of what its places show. What it adds is nothing before it is trained.
+    """
+
+    inner: nn.Linear | None
+    outer: nn.Linear | None
+
+    def __init__(self, width_in: int, width_out: int, *, hidden: int = 0) -> None:
+        super().__init__(width_in, width_out)
+        self.inner = nn.Linear(width_in, hidden) if hidden else None
+        self.outer = nn.Linear(hidden, width_out, bias=False) if hidden else None
+        if self.outer is not None:
+            nn.init.zeros_(self.outer.weight)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the base's name
+        """Embed ``(..., c)``: ``(..., d)``."""
+        out = super().forward(input)
+        if self.inner is None or self.outer is None:
+            return out
+        added: torch.Tensor = self.outer(F.relu(self.inner(input)))
+        return out + added
+
+
 class ImageTower(nn.Module):
     """A ten-layer residual network of four stages, one block each; the head reads the last two.
 
@@ -97,9 +122,11 @@ class ImageTower(nn.Module):
 
     stem: ConvNorm
     stages: nn.ModuleList
-    head: nn.Linear
+    head: Head
 
-    def __init__(self, widths: Sequence[int] = WIDTHS, *, dim: int = DIM, norm: bool = False) -> None:
+    def __init__(
+        self, widths: Sequence[int] = WIDTHS, *, dim: int = DIM, hidden: int = 0, norm: bool = False
+    ) -> None:
         super().__init__()
         self.stem = ConvNorm(3, widths[0], 7, STEM_STRIDE, 2, norm=norm)
         before = [widths[0], *widths[:-1]]
@@ -107,7 +134,7 @@ class ImageTower(nn.Module):
             Block(b, w, 1 if i == 0 else 2, norm=norm)
             for i, (b, w) in enumerate(zip(before, widths, strict=True))
         )
-        self.head = nn.Linear(sum(widths[-HEAD_STAGES:]), dim)
+        self.head = Head(sum(widths[-HEAD_STAGES:]), dim, hidden=hidden)
 
     def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Return what the last two stages see in each place: ``(b, 256, p, p)`` and ``(b, 512, q, q)``."""
@@ -156,9 +183,14 @@ def widths_of(state: Mapping[str, torch.Tensor]) -> list[int]:
     return [state[f"stages.{i}.second.conv.bias"].shape[0] for i in range(len(WIDTHS))]
 
 
+def hidden_of(state: Mapping[str, torch.Tensor]) -> int:
+    """Return the hidden units of the head whose weights ``state`` holds."""
+    return len(state.get("head.inner.bias", ()))
+
+
 def folded_tower(state: Mapping[str, torch.Tensor], *, dim: int = DIM) -> ImageTower:
     """Return the tower whose folded weights ``state`` holds, in evaluation mode."""
-    tower = ImageTower(widths_of(state), dim=dim)
+    tower = ImageTower(widths_of(state), dim=dim, hidden=hidden_of(state))
     tower.load_state_dict(state)
     return tower.eval()
 

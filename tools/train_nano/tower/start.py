@@ -9,13 +9,15 @@ import torch
 
 from retrieval.encoders.families.nano_torch import ConvNorm, ImageTower
 
+LEAST_SPREAD = 0.05  # a channel that hardly ever speaks is not made loud
+
 
 @torch.no_grad()
 def start_from(tower: ImageTower, state: dict[str, torch.Tensor], probe: torch.Tensor) -> None:
     """Start a tower with batch norm from another's weights, folded (as shipped) or with norms (of a checkpoint).
 
     Folded weights have no norms: each gets the statistics that its convolution has on ``probe``, so that the tower
-    computes what the folded one does, in training mode too.
+    computes what the folded one does, in training mode too. Hidden units that the state lacks read channels as loud as each other, and add nothing yet.
 
     Args:
         probe: ``(b, 3, s, s)`` preprocessed training pictures.
@@ -46,3 +48,8 @@ def start_from(tower: ImageTower, state: dict[str, torch.Tensor], probe: torch.T
     tower.eval()(probe)
     for hook in hooks:
         hook.remove()
+    inner = tower.head.inner
+    if inner is not None and "head.inner.weight" not in state:
+        means = tower.means(probe)
+        inner.weight /= means.std(0) + LEAST_SPREAD
+        inner.bias.copy_(-inner.weight @ means.mean(0))

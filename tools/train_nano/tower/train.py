@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from retrieval.encoders.families.nano_torch import CROPS, SIZE, ImageTower, cut
-from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap
+from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap, similarity_distillation
 from tools.train_nano.inputs.augment import augment, light, mirrored, normalised
 from tools.train_nano.targets.asked import middle, scores_off
 from tools.train_nano.targets.places import PlaceHeads, Pupil
@@ -30,6 +30,7 @@ from tools.train_nano.tower.parallel import Replicas, move_average
 from tools.train_nano.tower.start import start_from
 
 NESTING = (16, 32, 64, 128, 256)
+NEAR_TEMPERATURE = 0.07
 SAID_TEMPERATURE = 0.05  # cosines of sentences with photographs differ less than those of photographs
 
 
@@ -53,8 +54,10 @@ class Recipe:
     ``contrast`` weighs what makes copies found: each must be told as the one made of its photograph from ``bank`` others, by
     the tower's own latest vectors of them (the queue of He et al., 2020, "Momentum contrast"): a collection stores those,
     not the targets. ``old`` weighs the same where an earlier encoder's vectors are the gallery. ``places`` weighs what the teacher saw in each place of a view, ``asked`` how far off texts' scores are.
+    ``near`` weighs that each lies among the targets of other photographs as its own target does (Fang et al., 2021, "SEED").
     ``said`` weighs that sentences find their photographs, ``alike`` that photographs of one label find each other among those of their collection. ``harder`` copies are altered more
     (`augment`); a share ``middle`` of the parts sees what the look at the middle sees, at its size.
+    The head has ``hidden`` units between the tower and the vector beside its linear map, or none.
     The stem and the first ``frozen`` stages of a tower that was trained before may stay as they are: forward and backward
     then take 0.6 of the time on a core without units for half precision.
     """
@@ -74,6 +77,7 @@ class Recipe:
     asked: float = 1.0
     frozen: int = 0
     alike: float = 0.0
+    near: float = 0.0
     said: float = 0.0
     harder: bool = False
     middle: float = 0.0
@@ -84,6 +88,7 @@ class Recipe:
     ema: float = 0.998
     sizes: tuple[tuple[float, int], ...] = ((0.35, 96), (1.0, 112))
     bfloat16: bool = False
+    hidden: int = 0
     seed: int = 1
 
 
@@ -146,6 +151,7 @@ class Seen:
     contrast: float
     old: float
     alike: float
+    near: float
     said: float
     places: float
     asked: float
@@ -161,7 +167,7 @@ class Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
         width = data.targets.shape[1]
-        tower = ImageTower(dim=width, norm=True)
+        tower = ImageTower(dim=width, hidden=recipe.hidden, norm=True)
         if init is not None:
             probe = augment(data.pixels[data.train[:256]], 96, seed=0, device=torch.device("cpu"))
             start_from(tower, init, normalised(probe))
@@ -186,6 +192,7 @@ class Run:
         self.match = MatryoshkaLoss(mean_cosine_gap, nesting)
         self.contrast = MatryoshkaLoss(own_first, nesting)
         self.alike = MatryoshkaLoss(alike_first, nesting)
+        self.near = MatryoshkaLoss(similarity_distillation, nesting)
         self.recent = torch.zeros(recipe.bank, width, device=self.device)
         self.labels, self.groups = (
             None if part is None else torch.from_numpy(part).to(self.device)
@@ -263,6 +270,7 @@ class Run:
             "contrast": sum(seen.contrast for seen in found) / self.parts,
             "old": sum(seen.old for seen in found) / self.parts,
             "alike": sum(seen.alike for seen in found) / self.parts,
+            "near": sum(seen.near for seen in found) / self.parts,
             "said": sum(seen.said for seen in found) / self.parts,
             "places": sum(seen.places for seen in found) / self.parts,
             "asked": sum(seen.asked for seen in found) / self.parts,
@@ -340,6 +348,11 @@ class Run:
                 among=other & near,
                 temperature=recipe.temperature,
             )
+        near = z.new_zeros(())
+        if recipe.near:
+            among = self.targets[torch.cat([names, self.recent_rows[self.recent_rows >= 0]])]  # (k, d)
+            told = F.normalize(target, dim=1) @ F.normalize(among, dim=1).T / NEAR_TEMPERATURE
+            near = self.near(z, among, told.softmax(1), temperature=NEAR_TEMPERATURE)
         said = z.new_zeros(())
         if recipe.said and data.said is not None:
             told, sentences = data.said.draw(rows, seed)
@@ -362,6 +375,7 @@ class Run:
             + recipe.contrast * contrast
             + recipe.old * old
             + recipe.alike * alike
+            + recipe.near * near
             + recipe.said * said
             + recipe.places * places
             + recipe.asked * asked
@@ -370,7 +384,7 @@ class Run:
         return Seen(
             rows=names, vectors=own,
             match=float(match.detach()), contrast=float(contrast.detach()), old=float(old.detach()),
-            alike=float(alike.detach()), said=float(said.detach()), places=float(places.detach()), asked=float(asked.detach()),
+            alike=float(alike.detach()), near=float(near.detach()), said=float(said.detach()), places=float(places.detach()), asked=float(asked.detach()),
         )  # fmt: skip
 
     def _remember(self, found: list[Seen]) -> None:
