@@ -9,9 +9,10 @@ pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnx", reason="export needs onnx")
 
 from tools.train_nano.measure import unit
-from tools.train_nano.words.hypernyms import kind_targets, meaning_of, members, read_nouns
+from tools.train_nano.words.hypernyms import kind_targets, meanings_of, members, read_nouns
 
-# Meanings: animal > fish > tench, goldfish; animal > dog > pug; thing > bank; a word "fish" that is food, too.
+# Meanings: animal > fish > tench, goldfish; animal > dog > pug; a word "fish" that is food, too; a crane that lifts, and one that flies; shoe, and the state of being in
+# somebody's shoes.
 DATA = """  1 A licence.
 00000001 03 n 01 animal 0 000 | lives
 00000002 05 n 02 fish 0 sea_fish 0 001 @ 00000001 n 0000 | swims
@@ -22,6 +23,9 @@ DATA = """  1 A licence.
 00000007 13 n 01 fish 0 000 | eaten
 00000008 06 n 01 crane 0 000 | lifts
 00000009 05 n 01 crane 0 001 @ 00000001 n 0000 | flies
+00000010 06 n 01 shoe 0 000 | worn
+00000011 26 n 01 shoes 0 000 | a state
+00000012 26 n 01 calm 0 000 | a state
 """
 INDEX = """  1 A licence.
 animal n 1 0 1 1 00000001
@@ -33,8 +37,11 @@ goldfish n 1 1 @ 1 0 00000004
 dog n 1 1 @ 1 1 00000005
 pug n 1 1 @ 1 0 00000006
 crane n 2 0 2 2 00000008 00000009
+shoe n 1 0 1 1 00000010
+shoes n 1 0 1 1 00000011
+calm n 1 0 1 1 00000012
 """
-CLASSES = [["tench", "Tinca tinca"], ["goldfish"], ["pug"], ["crane"], ["no such word"]]
+CLASSES = [["tench", "Tinca tinca"], ["goldfish"], ["pug"], ["crane"], ["no such word"], ["shoes"], ["calm"]]
 
 
 @pytest.fixture
@@ -48,15 +55,20 @@ def test_a_kind_has_the_classes_below_it_and_a_word_the_widest_of_its_meanings(n
     found = members(nouns, CLASSES)
 
     assert found["fish"].tolist() == found["sea fish"].tolist() == [0, 1]
-    assert found["animal"].tolist() == [0, 1, 2]
+    assert found["animal"].tolist() == [0, 1, 2, 3]  # cranes, too
     assert "dog" not in found  # one class is no kind
     assert "tench" not in found
 
 
 def test_names_for_one_thing_decide_what_is_meant(nouns):
-    assert meaning_of(nouns, ["crane"]) == "00000008"
-    assert meaning_of(nouns, ["Tinca tinca", "crane", "tench"]) == "00000003"
-    assert meaning_of(nouns, ["no such word"]) is None
+    assert meanings_of(nouns, ["crane"]) == ["00000008", "00000009"]
+    assert meanings_of(nouns, ["Tinca tinca", "crane", "tench"]) == ["00000003"]
+    assert meanings_of(nouns, ["no such word"]) == []
+
+
+def test_what_no_photograph_shows_is_meant_only_where_nothing_else_is(nouns):
+    assert meanings_of(nouns, ["Shoes"]) == ["00000010"]
+    assert meanings_of(nouns, ["calm"]) == ["00000012"]
 
 
 def test_a_kind_lies_where_any_member_does_and_the_commonest_is_not_the_kind():

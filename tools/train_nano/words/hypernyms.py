@@ -19,12 +19,19 @@ from tools.train_nano.targets.discriminant import singular
 
 Rows = NDArray[np.float32]
 MOST = 0.6  # of all names: wider nouns (object, whole, entity) find nothing in particular
+# WordNet's files of nouns that a photograph can show: acts, animals, artifacts, bodies, food, natural objects, persons, phenomena, plants.
+SHOWN = {"04", "05", "06", "08", "13", "17", "18", "19", "20"}
+SENSES = 2  # of a name that says nothing else of what it means: an octopus is food and an animal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nouns:
-    """WordNet's nouns: the words of each meaning, the meanings right above each, and the meanings of each word, the usual one first."""
+    """WordNet's nouns: the words of each meaning, the meanings right above each, and the meanings of each word, the usual one first.
 
+    ``shown`` are the meanings that a photograph can show.
+    """
+
+    shown: set[str]
     words: dict[str, list[str]]
     above: dict[str, list[str]]
     meanings: dict[str, list[str]]
@@ -32,6 +39,7 @@ class Nouns:
 
 def read_nouns(folder: Path) -> Nouns:
     """Read ``data.noun`` and ``index.noun``; words in lower case, with blanks."""
+    shown: set[str] = set()
     words: dict[str, list[str]] = {}
     above: dict[str, list[str]] = {}
     meanings: dict[str, list[str]] = {}
@@ -41,6 +49,8 @@ def read_nouns(folder: Path) -> Nouns:
                 continue
             fields = line.partition("|")[0].split()
             count = int(fields[3], 16)
+            if fields[1] in SHOWN:
+                shown.add(fields[0])
             words[fields[0]] = [fields[4 + 2 * i].replace("_", " ").lower() for i in range(count)]
             links = fields[5 + 2 * count :]
             above[fields[0]] = [
@@ -51,27 +61,31 @@ def read_nouns(folder: Path) -> Nouns:
             if not line.startswith("  "):
                 fields = line.split()
                 meanings[fields[0].replace("_", " ")] = fields[-int(fields[2]) :]
-    return Nouns(words=words, above=above, meanings=meanings)
+    return Nouns(shown=shown, words=words, above=above, meanings=meanings)
 
 
-def meaning_of(nouns: Nouns, names: Sequence[str]) -> str | None:
-    """Give the meaning that most of some names for one thing share; of several the most usual; None for unknown names.
+def meanings_of(nouns: Nouns, names: Sequence[str]) -> list[str]:
+    """Give the meaning that most of some names for one thing share, or the usual ones that a photograph can show; none for unknown names.
 
-    A name that WordNet lacks stands for its singular, or for the end of it that WordNet has: a beef tomato is a tomato.
+    A name that WordNet lacks, or of which it knows only what no photograph shows, stands for its singular, or for the end of it that WordNet has: a
+    beef tomato is a tomato, and shoes are not a state.
     """
-    lower = [_known_as(nouns, name.lower()) for name in names]
+    found = [_known_as(nouns, name.lower()) for name in names]
     votes: dict[str, float] = defaultdict(float)
-    for name in lower:
-        for rank, meaning in enumerate(nouns.meanings.get(name, [])):
+    for meanings in found:
+        for rank, meaning in enumerate(meanings):
             votes[meaning] += 1 - 0.01 * rank
-    return max(votes, key=lambda meaning: votes[meaning]) if votes else None
+    best = sorted(votes, key=lambda meaning: -votes[meaning])
+    return best[: SENSES if best and votes[best[0]] <= 1 else 1]
 
 
-def _known_as(nouns: Nouns, name: str) -> str:
+def _known_as(nouns: Nouns, name: str) -> list[str]:
     words = name.replace("-", " ").split()
     ends = [" ".join(words[at:]) for at in range(len(words))]
     tried = [name, *(form for end in ends for form in (end, _singular(end)))]
-    return next((form for form in tried if form in nouns.meanings), name)
+    known = [nouns.meanings[form] for form in tried if form in nouns.meanings]
+    shown = [[meaning for meaning in meanings if meaning in nouns.shown] for meanings in known]
+    return next((meanings for meanings in [*shown, *known] if meanings), [])
 
 
 def _singular(name: str) -> str:
@@ -96,9 +110,9 @@ def members(nouns: Nouns, classes: Sequence[Sequence[str]]) -> dict[str, NDArray
     """
     below: dict[str, set[int]] = defaultdict(set)
     for i, names in enumerate(classes):
-        own = meaning_of(nouns, names)
-        for meaning in closure(nouns, own) if own else ():
-            below[meaning].add(i)
+        for own in meanings_of(nouns, names):
+            for meaning in closure(nouns, own):
+                below[meaning].add(i)
     found: dict[str, set[int]] = {}
     for meaning, own_classes in below.items():
         if 2 <= len(own_classes) <= MOST * len(classes):
