@@ -38,9 +38,8 @@ def folders(tmp_path):
     (tmp_path / "index.noun").write_text(INDEX, encoding="utf-8")
     (tmp_path / "teachers").mkdir()
     for file in ("clip_text_names.npz", "clip_lvis.npz"):
-        np.savez(
-            tmp_path / "teachers" / file, name=np.array(["goldfish", "pug", "crane", "sky", "sea", "ice"])
-        )
+        names = ["goldfish", "pug", "crane", "sky", "sea", "ice", "mud", "fog"]
+        np.savez(tmp_path / "teachers" / file, name=np.array(names))
     (tmp_path / "teachers" / "imagenet_labels.txt").write_text("none\ntench, Tinca tinca\n", encoding="utf-8")
     return tmp_path
 
