@@ -22,7 +22,7 @@ from retrieval.encoders.families.nano import (  # noqa: E402
     open_nano,
 )
 from retrieval.encoders.families.nano_text import map_tensors  # noqa: E402
-from retrieval.encoders.families.nano_torch import SIZE, ImageTower, MultiCrop, Querybank  # noqa: E402
+from retrieval.encoders.families.nano_torch import SIZE, Head, ImageTower, MultiCrop, Querybank  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
 from tests.tools.training_sets import without_views  # noqa: E402
 from tools.train_nano.export import FACTS, export_image, save_tensors  # noqa: E402
@@ -369,7 +369,7 @@ def test_a_gain_has_an_interval_of_pairs():
 
 def test_a_composed_head_says_what_the_old_one_says_and_tuning_finds_copies():
     numbers = np.random.default_rng(0)
-    old = torch.nn.Linear(24, 16)
+    old = Head(24, 16)
     seen = numbers.standard_normal((120, 2, 24)).astype(np.float32)
     copies = seen + 1.2 * numbers.standard_normal(seen.shape).astype(np.float32)
     with torch.no_grad():
@@ -400,7 +400,8 @@ def test_a_composed_head_says_what_the_old_one_says_and_tuning_finds_copies():
     assert found() > before + 0.02
 
 
-def test_photographs_of_one_label_find_each_other_once_the_head_is_tuned_on_labels():
+@pytest.mark.parametrize("hidden", [0, 8])
+def test_photographs_of_one_label_find_each_other_once_the_head_is_tuned_on_labels(hidden):
     numbers = np.random.default_rng(1)
     labels = np.repeat(np.arange(12), 12)
     middle = numbers.standard_normal((12, 24))
@@ -415,17 +416,23 @@ def test_photographs_of_one_label_find_each_other_once_the_head_is_tuned_on_labe
         groups=[np.arange(72), np.arange(72, 144)],
     )  # fmt: skip
 
-    def alike(weight):
+    def alike(weight, rate=1e-2):
         torch.manual_seed(0)
-        head = torch.nn.Linear(40, 16)
-        recipe = HeadRecipe(steps=80, rate=1e-2, contrast=0, old=0, alike=weight, photographs=32, others=32)
+        head = Head(40, 16, hidden=hidden)
+        recipe = HeadRecipe(steps=80, rate=rate, contrast=0, old=0, alike=weight, photographs=32, others=32)
+        before = placed(head, seen, LOOKS)
         tune(head, known, np.eye(16, dtype=np.float32), LOOKS, recipe, note=lambda _: None)
         rows = placed(head, seen, LOOKS)
+        if not rate:
+            np.testing.assert_allclose(rows, before, atol=1e-4)
         scores = rows @ rows.T
         np.fill_diagonal(scores, -2)
         return (labels[scores.argmax(1)] == labels).mean()
 
     assert alike(1.0) > alike(0.0) + 0.2
+    alike(
+        1.0, rate=0
+    )  # channels are read as loud as each other while it is tuned, and the head is given back as it was
 
 
 def test_the_loss_of_labels_counts_rows_that_have_another_of_their_label():

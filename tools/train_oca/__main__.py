@@ -48,7 +48,7 @@ from tools.train_nano.words.vocabulary import write_vocabulary
 from tools.train_oca import further, harder, measure
 from tools.train_oca.data import prepare
 from tools.train_oca.finish import TEXT_RECIPE, finish, fold_state
-from tools.train_oca.further import SHIPPED, export_further, go_on, look_at_all, set_training
+from tools.train_oca.further import SHIPPED, export_further, go_on, look_at_all, set_training, tune_last
 from tools.train_oca.ship import card, objections, probes_changed, table
 from tools.train_oca.state import keep, restore
 from tools.train_oca.stronger import CANDIDATES, LEFT_OUT, both_teachers, set_trial, stronger
@@ -141,13 +141,9 @@ def run_further(given: argparse.Namespace) -> int:
     run.log("start", **run.check())
     run.train(checkpoint_seconds=60 * given.every, checked=1)
     tower, samples = averaged(given.work)
-    export_further(
-        folded_tower(fold_state(tower), dim=tower.head.out_features),
-        known,
-        given.work / "nano-2",
-        words,
-        samples=samples,
-    )
+    tower = folded_tower(fold_state(tower), dim=tower.head.out_features)
+    tune_last(tower, run.data, known.photos)
+    export_further(tower, known, given.work / "nano-2", words, samples=samples)
     return 0
 
 

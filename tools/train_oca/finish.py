@@ -21,7 +21,7 @@ from tools.train_nano.inputs.corpus import plain_name
 from tools.train_nano.inputs.data import CLUTTER, Photo
 from tools.train_nano.measure import unit
 from tools.train_nano.targets.joint import ridge
-from tools.train_nano.tower.train import nesting_of
+from tools.train_nano.tower.train import TrainingSet, nesting_of
 from tools.train_nano.words.hypernyms import kind_targets, members, read_nouns
 from tools.train_nano.words.text import TextRecipe, TextSet, TextStudent, quantised, train_text, unquantised
 from tools.train_nano.words.text_run import fit_querybank
@@ -163,17 +163,7 @@ def fit_new_head(
     recipe, data, extension = recipe or HeadRecipe(), lesson.data, lesson.extension
     assert data.old is not None  # noqa: S101 - nano@2's lesson has it
     rows = data.train
-    own = np.sort(np.random.default_rng(1).permutation(len(rows))[:COPIES])
-    known = Known(
-        seen=look(tower, data.pixels, rows, LOOKS),
-        copies=look(tower, data.pixels, rows[own], LOOKS, altered=True),
-        own=own,
-        targets=data.targets[rows],
-        old=unit(data.old[rows]),
-        weights=data.weights,
-        labels=data.label_codes[rows],
-        groups=label_groups([lesson.photos[i] for i in rows], data.label_codes[rows]),
-    )
+    known = seen_by(tower, data, lesson.photos)
     if tower.head.out_features != data.targets.shape[1]:
         rest = fit_rest(known, extension.taught.joined(lesson.features[rows]), LOOKS, recipe.strength)
         tower.head = compose(
@@ -181,6 +171,23 @@ def fit_new_head(
         )
     tune(tower.head, known, extension.back, LOOKS, recipe, note=note)
     return known
+
+
+def seen_by(tower: ImageTower, data: TrainingSet, photos: Sequence[Photo]) -> Known:
+    """Look at all training photographs, and at copies of some."""
+    assert data.old is not None  # noqa: S101 - nano@2's training has it
+    rows = data.train
+    own = np.sort(np.random.default_rng(1).permutation(len(rows))[:COPIES])
+    return Known(
+        seen=look(tower, data.pixels, rows, LOOKS),
+        copies=look(tower, data.pixels, rows[own], LOOKS, altered=True),
+        own=own,
+        targets=data.targets[rows],
+        old=unit(data.old[rows]),
+        weights=data.weights,
+        labels=data.label_codes[rows],
+        groups=label_groups([photos[i] for i in rows], data.label_codes[rows]),
+    )
 
 
 def label_groups(photos: Sequence[Photo], labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -33,8 +33,8 @@ from tools.train_nano.targets.asked import asked_axes
 from tools.train_nano.targets.joint import ridge
 from tools.train_nano.targets.places import AXES, GRID
 from tools.train_nano.tower.train import Recipe, Run, Said, TrainingSet
-from tools.train_oca.finish import BACK_STRENGTH, POPULARITY, Back, fold_state, read_back, write
-from tools.train_oca.head import look, placed
+from tools.train_oca.finish import BACK_STRENGTH, POPULARITY, Back, fold_state, read_back, seen_by, write
+from tools.train_oca.head import HeadRecipe, look, placed, tune
 from tools.train_oca.train import LOOKS
 
 Rows = NDArray[np.float32]
@@ -47,6 +47,7 @@ RECIPE = Recipe(
     alike=0.06, near=0.15, said=0.06, harder=True, middle=0.25, places=0.0, frozen=1, ramp=(-1.0, 0.0), ema=0.995, sizes=((1.0, 112),),
     bfloat16=True, falls=0.0, hidden=512,
 )  # fmt: skip
+HEAD = HeadRecipe(rate=5e-4)  # tuned last, on all looks together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +187,12 @@ def go_on(folder: Path, data: TrainingSet, recipe: Recipe) -> Run:
     run = Run(folder, data, recipe, init=read_state(kept))
     run.samples = int(read_note(kept).get("samples", "0"))
     return run
+
+
+def tune_last(tower: ImageTower, data: TrainingSet, photos: list[Photo], recipe: HeadRecipe = HEAD) -> None:
+    """Tune the head of a trained tower on all looks together: until then each look was trained for itself."""
+    assert data.back is not None  # noqa: S101 - nano@2's training has it
+    tune(tower.head, seen_by(tower, data, photos), data.back, LOOKS, recipe)
 
 
 def mixed(tower: ImageTower, share: float) -> ImageTower:

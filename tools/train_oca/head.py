@@ -7,6 +7,7 @@ training do to a head alone. Queries of nano@1's galleries find most where the o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from retrieval.encoders.families.nano_torch import SIZE, Crop, ImageTower, cut
+from retrieval.encoders.families.nano_torch import SIZE, Crop, Head, ImageTower, cut
 from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap
 from tools.train_nano.inputs.augment import augment, normalised, plain
 from tools.train_nano.targets.joint import ridge
@@ -113,13 +114,13 @@ def compose(
     *,
     share: float,
     weight: float,
-) -> nn.Linear:
+) -> Head:
     """Join the old head and the map to the rest and turn both by ``axes`` ``(e + j, d)``; ``weight`` is the old vectors' in the targets."""
     width = len(old.bias)
     w, b = old.weight.detach().numpy().T, old.bias.detach().numpy()
     scale = weight / np.linalg.norm(known.seen[:, 0] @ w + b, axis=1).mean()
     fitted, offset = rest
-    head = nn.Linear(len(w), axes.shape[1])
+    head = Head(len(w), axes.shape[1])
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy((scale * w @ axes[:width] + share * fitted @ axes[width:]).T))
         head.bias.copy_(
@@ -129,7 +130,7 @@ def compose(
 
 
 def tune(
-    head: nn.Linear, known: Known, back: Rows, looks: Sequence[Crop], recipe: HeadRecipe, *, note: Callable[[str], None] = print
+    head: Head, known: Known, back: Rows, looks: Sequence[Crop], recipe: HeadRecipe, *, note: Callable[[str], None] = print
 ) -> None:  # fmt: skip
     """Tune the head on whole vectors, all looks together: targets, copies among new vectors and old ones, labels, at every prefix."""
     seen, copies, own = (
@@ -139,12 +140,14 @@ def tune(
     )
     targets, old, turn = torch.from_numpy(known.targets), torch.from_numpy(known.old), torch.from_numpy(back)
     middle, spread = seen.mean((0, 1)), seen.std((0, 1)) + LEAST_SPREAD
-    inner = nn.Linear(head.in_features, head.out_features)
+    evened = deepcopy(head)  # reads channels that speak as loud as each other
+    reading = [layer for layer in (evened, evened.inner) if layer is not None]
     with torch.no_grad():
-        inner.weight.copy_(head.weight * spread)
-        inner.bias.copy_(head.bias + head.weight @ middle)
+        for layer in reading:
+            layer.bias += layer.weight @ middle
+            layer.weight *= spread
     shares = torch.tensor([look.weight for look in looks])[:, None]
-    optimiser = torch.optim.Adam(inner.parameters(), lr=recipe.rate)
+    optimiser = torch.optim.Adam(evened.parameters(), lr=recipe.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
     nesting = nesting_of(head.out_features)
     match, contrast = MatryoshkaLoss(mean_cosine_gap, nesting), MatryoshkaLoss(own_first, nesting)
@@ -153,7 +156,7 @@ def tune(
     draws, weights = torch.Generator().manual_seed(0), torch.from_numpy(known.weights).float()
 
     def place(x: torch.Tensor) -> torch.Tensor:
-        return F.normalize((shares * F.normalize(inner((x - middle) / spread), dim=2)).sum(1), dim=1)
+        return F.normalize((shares * F.normalize(evened((x - middle) / spread), dim=2)).sum(1), dim=1)
 
     for step in range(recipe.steps):
         plain_, others = (
@@ -182,8 +185,10 @@ def tune(
         if step % 100 == 0:
             note(f"head step {step} of {recipe.steps}: loss {loss.item():.3f}")
     with torch.no_grad():
-        head.weight.copy_(inner.weight / spread)
-        head.bias.copy_(inner.bias - head.weight @ middle)
+        for layer in reading:
+            layer.weight /= spread
+            layer.bias -= layer.weight @ middle
+    head.load_state_dict(evened.state_dict())
 
 
 def same_label_first(
