@@ -272,6 +272,15 @@ def export_image(
     (folder / "image.onnx").write_bytes(graph.SerializeToString())
     facts = facts | {"image_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     (folder / "encoder.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    record_files(folder)
+
+
+def record_files(folder: Path) -> None:
+    """Record in ``encoder.json`` the hash of each file that vectors depend on, so that a damaged one is refused."""
+    facts = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.onnx")])
+    facts["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    (folder / "encoder.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def read_note(weights: Path) -> dict[str, str]:

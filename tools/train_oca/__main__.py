@@ -42,7 +42,7 @@ from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
 from retrieval.encoders.families.nano_text import KINDS, map_tensors
 from retrieval.encoders.families.nano_torch import folded_tower
 from tools.fit_relevance.photographs import keep_vectors
-from tools.train_nano.export import save_tensors
+from tools.train_nano.export import record_files, save_tensors
 from tools.train_nano.inputs.data import list_photos
 from tools.train_nano.words.vocabulary import write_vocabulary
 from tools.train_oca import further, harder, measure
@@ -193,6 +193,7 @@ def run_finish(given: argparse.Namespace) -> int:
 def run_measure(given: argparse.Namespace) -> int:
     """Compare both versions, keep the numbers, and ship or say why not."""
     photos, folder = list_photos(given.data), given.work / "nano-2"
+    record_files(folder)  # words may be newer than the rest
     exam = measure.set_exam(photos)
     pixels = np.load(given.work / "pixels.npy", mmap_mode="r")
     encoders = {"nano@1": open_nano("1", threads=1), "nano@2": NanoEncoder(folder, threads=1)}

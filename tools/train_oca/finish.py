@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -236,7 +235,6 @@ def write(tower: ImageTower, folder: Path, *, bank: Querybank, back: Back, old: 
         "text_last": TEXT_LAST,
         "extends": [old.to_json()],
         "back": "back.safetensors",
-        "back_sha256": hashlib.sha256((folder / "back.safetensors").read_bytes()).hexdigest(),
     }
     export_image(tower, folder, note={"samples": str(samples)}, facts=facts, querybank=bank)
     NanoEncoder(folder, threads=1).encode_pixels(np.zeros((1, 3, SIZE, SIZE), np.float32))

@@ -24,6 +24,7 @@ from retrieval.encoders import (
     Preprocessing,
     Session,
     check_device_name,
+    hash_file,
     onnx_providers,
     onnx_runtime,
     preprocess,
@@ -237,6 +238,7 @@ class NanoEncoder(CallableEncoder):
 
     @cached_property
     def _session(self) -> Session:
+        self._weights("image.safetensors")  # the graph's numbers lie there
         graph = str(self._weights("image.onnx"))
         return Session(graph, providers=onnx_providers(self._device), threads=self._threads)
 
@@ -281,11 +283,13 @@ class NanoEncoder(CallableEncoder):
         )
 
     def _weights(self, name: str, *, folder: Path | None = None) -> Path:
+        """Return the path of a file that is as it was shipped: bytes that have changed would give other vectors under the same fingerprint."""
         path = (folder or self._folder) / name
         if not path.is_file():
-            raise WeightsNotFound(
-                f"{path} is missing; install the package again: {pip_install(options='--force-reinstall')}"
-            )
+            raise _not_whole(path, "is missing")
+        shipped = _read_facts(path.parent).get("files", {}).get(name)
+        if shipped is not None and hash_file(path) != shipped:
+            raise _not_whole(path, "is damaged: its bytes are not those that were shipped")
         return path
 
 
@@ -358,7 +362,13 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise WeightsNotFound(
-            f"{path} is missing; install the package again: {pip_install(options='--force-reinstall')}"
-        ) from error
+        raise _not_whole(path, "is missing") from error
+    except ValueError as error:  # no JSON, or no text
+        raise _not_whole(path, f"is damaged: {error}") from error
     return facts
+
+
+def _not_whole(path: Path, what: str) -> WeightsNotFound:
+    return WeightsNotFound(
+        f"{path} {what}; install the package again: {pip_install(options='--force-reinstall')}"
+    )

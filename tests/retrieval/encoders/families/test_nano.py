@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from indexes.engine import backend
-from retrieval.encoders.families.nano import FAMILY, VOCABULARIES, WEIGHTS, open_nano
+from retrieval.encoders.families.nano import FAMILY, VOCABULARIES, WEIGHTS, NanoEncoder, open_nano
 from retrieval.encoders.families.nano_text import tokens_of, words_of
 from retrieval.errors import UnknownEncoder, WeightsNotFound
 
@@ -251,8 +252,38 @@ def test_unknown_versions_and_models_are_refused_by_name():
         FAMILY.open("large", None, device="cpu")
 
 
-def test_missing_weights_say_what_to_do(tmp_path: Path):
-    from retrieval.encoders.families.nano import NanoEncoder
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-2])
 
+
+def change(path: Path) -> None:
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut, change, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize(
+    "name", ["image.safetensors", "image.onnx", "text.safetensors", "back.safetensors", "encoder.json"]
+)
+def test_damaged_weights_are_refused_by_name(tmp_path: Path, name, damage):
+    folder = tmp_path / "nano-2"
+    shutil.copytree(WEIGHTS / "nano-2", folder)
+    damage(folder / name)
+    if name == "encoder.json" and damage is change:
+        (folder / name).write_text("{")
+
+    def use() -> None:
+        encoder = NanoEncoder(folder, threads=1)
+        encoder.encode_text(["a dog"])
+        encoder.encode_pixels(np.zeros((1, 3, 160, 160), np.float32))
+        encoder.maps_back(encoder.extends[0])
+
+    with pytest.raises(WeightsNotFound, match=rf"{name} .*install the package again") as refused:
+        use()
+    assert "\n" not in str(refused.value)
+
+
+def test_missing_weights_say_what_to_do(tmp_path: Path):
     with pytest.raises(WeightsNotFound, match="install the package again"):
         NanoEncoder(tmp_path)
