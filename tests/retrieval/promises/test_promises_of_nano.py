@@ -236,17 +236,18 @@ def test_a_search_by_64_numbers_takes_words_and_gives_exact_scores(galleries, tm
         for words in ("a sheep", "a yellow flower", "musical instruments"):
             exact = {hit.path: hit.score for hit in plain.search(words, k=len(TRUE), names="off")}
             for hits in (built.search(words, names="off"), plain.search(words, truncate_dim=64, names="off")):
-                scores = [exact[hit.path] for hit in hits]
                 assert len({hit.path for hit in hits} & {*list(exact)[:10]}) >= 8
-                assert [hit.score for hit in hits] == pytest.approx(scores, abs=1e-3)
+                assert [h.score for h in hits] == pytest.approx([exact[h.path] for h in hits], abs=1e-3)
 
 
-@pytest.mark.parametrize("word", ["fish", "vehicle", "fruit", "musical instrument", "bird"])
-def test_words_for_kinds_find_their_members(shown, word):
-    members = [FOLDERS.index(folder) for folder in KINDS[word.split()[-1]].split()]
-    right = np.mean([number_of(hit) // EACH in members for hit in shown.search(word, k=5, names="off")])
+def test_words_for_kinds_find_their_members(shown):
+    right = []
+    for word in ("fish", "vehicle", "fruit", "musical instrument", "bird"):
+        members = [FOLDERS.index(folder) for folder in KINDS[word.split()[-1]].split()]
+        right.append([number_of(hit) // EACH in members for hit in shown.search(word, k=5, names="off")])
 
-    assert right >= 0.6  # chance is 0.13 at most
+    assert np.mean(right) >= 0.7
+    assert np.mean(right, axis=1).min() >= 0.4  # chance is 0.13 at most
 
 
 @pytest.mark.parametrize(
@@ -289,13 +290,13 @@ def test_plurals_find_what_the_singular_finds(rows):
     assert no_worse(singular, plural, allowed=0.1)
 
 
-def test_black_and_white_photo_prefers_a_grey_copy_to_its_original(asking):
-    nano = retrieval.load_encoder(NEW)
-    grey = nano.encode([picture.convert("L") for picture in asking])
-    words = nano.encode(["black and white photo", "a black and white photograph", "photo in black and white"])
+def test_black_and_white_photo_prefers_a_grey_copy_to_its_original(rows, copies, asking):
+    encode = retrieval.load_encoder(NEW).encode
+    colour = np.concatenate([rows[PLACES], encode(asking)])
+    grey = np.concatenate([copies["grey"], encode([picture.convert("L") for picture in asking])])
+    words = encode(["black and white photo", "a black and white photograph", "photo in black and white"])
 
-    # Usually 0.75; chance is 0.5, with a standard error of 0.08.
-    assert ((grey - nano.encode(asking)) @ words.T > 0).mean() > 0.62
+    assert ((grey - colour) @ words.T > 0).mean() > 0.6  # usually 0.75; chance is 0.5 ± 0.06
 
 
 def test_what_is_absent_is_told_from_what_is_there(shown):

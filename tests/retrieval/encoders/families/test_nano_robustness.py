@@ -1,6 +1,7 @@
 """Whatever is encoded by `nano`, wherever: one vector of the stated width, or one line; its files are small and guarded."""
 
 import io
+import json
 import multiprocessing
 import os
 import shutil
@@ -23,6 +24,11 @@ from tests.retrieval.pictures import scene
 VERSIONS = ("nano@1", "nano@2")
 PACKAGES = Path(retrieval.__file__).parents[1]
 WEIGHTS = PACKAGES / "retrieval/encoders/weights"
+FILES = [
+    (version, file.name)
+    for version in VERSIONS
+    for file in sorted((WEIGHTS / version.replace("@", "-")).glob("*.[os]*"))
+]
 PHOTOGRAPHS = [
     Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
     for name in ("astronaut", "chelsea", "coffee", "rocket")
@@ -227,3 +233,64 @@ def test_a_read_only_installation_builds_and_answers(installation, tmp_path):
     # Root may write all the same: then this tells.
     assert [installation, *sorted(installation.rglob("*"))] == paths
     assert [path.stat().st_mtime_ns for path in paths] == before
+
+
+DAMAGE = """
+import json, os, sys
+from pathlib import Path
+
+import retrieval
+from PIL import Image
+from retrieval.errors import RetrievalError
+
+def use(version):
+    nano = retrieval.load_encoder(version)
+    nano([Image.new("RGB", (9, 9)), "a dog"])
+    if version != "nano@1":
+        nano.maps_back(retrieval.load_encoder("nano@1").space)
+
+for version, name in json.loads(sys.argv[1]):
+    file = Path(retrieval.__file__).parent / "encoders/weights" / version.replace("@", "-") / name
+    raw = file.read_bytes()
+    changed = bytearray(raw)
+    changed[len(raw) * 2 // 3] ^= 1
+    for damage, data in {"whole": raw, "changed": changed, "cut": raw[:-1], "longer": raw + b"x", "empty": b"", "missing": None}.items():
+        file.unlink()
+        if data is not None:
+            file.write_bytes(data)
+        if not os.fork():
+            try:
+                use(version)
+                said = None
+            except RetrievalError as error:
+                said = str(error)
+            except BaseException as error:
+                said = f"no error of ours: {error!r}"
+            print(json.dumps([version, name, damage, said]), flush=True)
+            os._exit(0)
+        os.wait()
+    file.write_bytes(raw)
+"""
+
+
+@pytest.fixture(scope="module")
+def refusals(installation, tmp_path_factory):
+    """Return what is said of each file of weights, damaged in each way; None where nothing is."""
+    done = run(["-c", DAMAGE], installation, json.dumps(FILES), cwd=tmp_path_factory.mktemp("empty"))
+    assert done.returncode == 0, done.stderr
+    return {
+        (version, name, damage): said
+        for version, name, damage, said in map(json.loads, done.stdout.splitlines())
+    }
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "longer", "empty", "missing"])
+@pytest.mark.parametrize(("version", "name"), FILES)
+def test_damaged_weights_are_refused_in_one_line_that_names_the_file(refusals, version, name, damage):
+    said = refusals[version, name, damage]
+
+    assert refusals[version, name, "whole"] is None
+    assert said is not None, "the weights are taken as they are"
+    assert name in said
+    assert not said.startswith("no error of ours")
+    assert one_line(said)
