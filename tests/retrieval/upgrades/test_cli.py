@@ -187,6 +187,32 @@ def test_a_handful_is_encoded_again_and_nothing_is_said_of_quality(tmp_path, run
     assert "the upgrade to drift:new was rolled back; begin with `retrieve upgrade --encoder SPEC`" in err
 
 
+def test_a_worse_encoder_of_a_handful_is_taken_and_that_is_said(tmp_path, run):
+    photos = fill(tmp_path / "photos", NAMES[:39])
+    retrieval.build_index(photos, encoder=drift("old"))
+    asked = ("upgrade", "--index", photos, "--encoder", "drift:worse")
+
+    status, out, err = run(*asked, "--dry-run")
+    assert (status, "so a worse one is not refused" in out) == (0, True)
+    assert err.splitlines()[-1] == "nothing was recorded (--dry-run)"
+
+    status, out, err = run(*asked, "--json")
+    facts = json.loads(out)
+    assert (status, facts["measure"], facts["plan"], facts["compatible"]) == (0, "none", "reencode", False)
+    assert (facts["alone"], facts["methods"], facts["held_out"]) == ({}, [], 0)
+    assert {(way["now"], way["end"]) for way in facts["ways"]} == {(None, None)}
+    assert "which of them finds more is not known: a sample of 39 is too small to measure that" in err
+    status, out, _ = run("upgrade", "report", "--json", "--index", photos)
+    assert (status, json.loads(out)["measure"]) == (0, "none")
+
+
+def test_a_worse_encoder_of_more_images_is_refused(photos, run):
+    status, _, err = run("upgrade", "--index", photos, "--encoder", "drift:worse")
+
+    assert status == 1
+    assert "drift:worse finds no more than drift:old does, even if everything is encoded again" in err
+
+
 def test_a_report_says_that_the_trial_has_encoded_all(photos, run):
     run("upgrade", "--index", photos, "--encoder", "drift:wider")
     out = run("upgrade", "report", "--index", photos)[1]
