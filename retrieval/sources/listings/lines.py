@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
 from retrieval.errors import OptionError
+from retrieval.sources.listings.cells import Cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,6 @@ CAPTIONS: Final = (
 )  # fmt: skip
 """Columns that are handed on unless others are asked for."""
 
-_WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
-_POINT = re.compile(r"-?(?:0|[1-9]\d{0,14})\.\d{1,15}")
 _MOST_LINE = 1 << 20
 """Bytes of a line; a longer one means that the file is no listing."""
 
@@ -64,6 +62,7 @@ def read_lines(
     column: str | None = None,
     wanted: Sequence[str] | None = None,
     from0: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[Line]:
     """Yield the lines of a listing.
 
@@ -72,11 +71,12 @@ def read_lines(
     be called ``#1.jpg``.
 
     Args:
-        file: open for reading bytes; it need not seek.
+        file: open for reading bytes. A CSV or TSV of which columns are handed on is read twice, so it must seek; others need not.
         name: its path, or what messages call it.
         column: with the paths or URLs; None takes the first one that is called as in `PLACES`.
         wanted: columns that are handed on; None for those of `CAPTIONS` that there are.
         from0: a NUL ends each line, as ``find -print0`` writes it.
+        tell: called with a sentence where a column is of another kind than most of its cells, or lacks numbers.
     Raises:
         OptionError: it is no listing, or lacks a column.
     """
@@ -89,7 +89,7 @@ def read_lines(
             )
         return _text(file, name, end=b"\0" if from0 else b"\n")
     if suffix is not None:
-        return _table(file, name, TABLES[suffix], column=column, wanted=wanted)
+        return _table(file, name, TABLES[suffix], column=column, wanted=wanted, tell=tell)
     return _json(file, name, column=column, wanted=wanted)
 
 
@@ -148,35 +148,65 @@ def _json(file: IO[bytes], name: str, *, column: str | None, wanted: Sequence[st
 
 
 def _table(
-    file: IO[bytes], name: str, separator: str, *, column: str | None, wanted: Sequence[str] | None
+    file: IO[bytes],
+    name: str,
+    separator: str,
+    *,
+    column: str | None,
+    wanted: Sequence[str] | None,
+    tell: Callable[[str], None] | None,
 ) -> Iterator[Line]:
+    start = None if wanted is not None and not wanted else file.tell()
+    (first, header), rows = _opened(file, name, separator)
+    if not header:
+        return
+    names = [title.strip() for title in header]
+    at = _column_of(names, name, column)
+    titles = [title for title in CAPTIONS if title in names] if wanted is None else list(wanted)
+    for title in titles:
+        if title not in names:
+            raise OptionError(f"{name} has no column {title!r}; it has {', '.join(names[:20])}")
+    places = [(Cells(title), names.index(title)) for title in titles]
+    if places and start is not None:  # before the first value is handed on, all have been seen
+        for number, row in rows:
+            for cells, place in places:
+                if place < len(row):
+                    cells.count(number, row[place])
+        for cells, _ in places:
+            if tell is not None and cells.surprise:
+                tell(f"{name}: {cells.surprise}")
+        file.seek(start)
+        _, rows = _opened(file, name, separator)
+    if at is None:  # a single column without a header
+        yield Line(number=first, place=_raw(header[0]))
+        at = 0
+    for number, row in rows:
+        if len(row) <= at or not row[at]:
+            yield Line(number=number, place=b"", fault=f"line {number:,} names no file")
+            continue
+        columns = {
+            cells.title: cells.value(row[place]) if place < len(row) else None for cells, place in places
+        }
+        yield Line(number=number, place=_raw(row[at]), columns=columns)
+
+
+def _opened(
+    file: IO[bytes], name: str, separator: str
+) -> tuple[tuple[int, list[str]], Iterator[tuple[int, list[str]]]]:
+    """Return the header of a table and then its rows, each with its line's number; empty lines are passed over."""
     pieces = (piece.decode("utf-8", "surrogateescape") + "\n" for piece in _pieces(file, name, b"\n"))
     reader = csv.reader(pieces, delimiter=separator)
-    try:
-        header = next(reader, None)
-        if header is None:
-            return
-        names = [title.strip() for title in header]
-        at = _column_of(names, name, column)
-        titles = [title for title in CAPTIONS if title in names] if wanted is None else list(wanted)
-        for title in titles:
-            if title not in names:
-                raise OptionError(f"{name} has no column {title!r}; it has {', '.join(names[:20])}")
-        if at is None:  # a single column without a header
-            yield Line(number=1, place=_raw(header[0]))
-            at = 0
-        places = [(title, names.index(title)) for title in titles]
-        for row in reader:
-            number = reader.line_num
-            if not any(row):
-                continue
-            if len(row) <= at or not row[at]:
-                yield Line(number=number, place=b"", fault=f"line {number:,} names no file")
-                continue
-            columns = {title: _typed(row[place]) if place < len(row) else None for title, place in places}
-            yield Line(number=number, place=_raw(row[at]), columns=columns)
-    except csv.Error as error:
-        raise OptionError(f"{name}: line {reader.line_num:,} cannot be read ({error})") from error
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        try:
+            for row in reader:
+                if any(row):
+                    yield reader.line_num, row
+        except csv.Error as error:
+            raise OptionError(f"{name}: line {reader.line_num:,} cannot be read ({error})") from error
+
+    listed = rows()
+    return next(listed, (0, [])), listed
 
 
 def _column_of(names: list[str], name: str, column: str | None) -> int | None:
@@ -214,12 +244,3 @@ def _plain(value: object) -> str | int | float | bool | None:
 def _is_broken(text: str) -> bool:
     """Say whether a text from JSON has half a character, or a NUL: no path or URL has."""
     return "\0" in text or any("\ud800" <= char <= "\udfff" for char in text)
-
-
-def _typed(text: str) -> str | int | float | None:
-    """Return a cell as a number if it is written as one, None if it is empty."""
-    if not text:
-        return None
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    return float(text) if _POINT.fullmatch(text) else text

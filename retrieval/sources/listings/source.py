@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
@@ -136,7 +136,7 @@ class ListingSource:
         mark = self._mark()
         distinct, twice = DistinctKeys(), 0
         with self._opened() as file:
-            lines = self._lines(file)
+            lines = self._lines(file, wanted=self._column, tell=seen.note)
             while block := list(islice(lines, _AT_ONCE)):
                 named = [self._key(line) for line in block]
                 is_new = distinct.add(named).tolist()
@@ -175,8 +175,16 @@ class ListingSource:
         except ImageError as error:
             return Skipped(key=key, reason=error.reason, detail=error.what)
 
-    def _lines(self, file: IO[bytes]) -> Iterator[Line]:
-        lines = read_lines(file, self.name, column=self._image_column, wanted=self._column, from0=self._from0)
+    def _lines(
+        self,
+        file: IO[bytes],
+        *,
+        wanted: Sequence[str] | None = (),
+        tell: Callable[[str], None] | None = None,
+    ) -> Iterator[Line]:
+        lines = read_lines(
+            file, self.name, column=self._image_column, wanted=wanted, from0=self._from0, tell=tell
+        )
         read = 0
         try:
             for line in lines:

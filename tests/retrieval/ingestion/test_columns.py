@@ -257,3 +257,51 @@ def test_a_column_that_is_asked_for_later_is_filled_without_reading_images(photo
     assert {columns["label"] for columns in columns_of(index).values()} == {"vehicle", "weather"}
     build(path, index=index, column=["label"])
     assert "caption" not in columns_of(index)["photos/a.png"]
+
+
+CELLS = {"year": ["1986", "nan", "1990"], "shelf": ["007", "186", "12"], "size": ["1.5", "", "2"]}
+
+
+def written(photos, name="list.csv"):
+    """Write a list of the pictures with the columns of `CELLS`."""
+    path = photos.parent / name
+    lines = zip(["photos/a.png", "photos/b/c.png", "photos/d.png"], *CELLS.values(), strict=True)
+    path.write_text("\n".join([",".join(["file", *CELLS]), *map(",".join, lines)]) + "\n")
+    return path
+
+
+def test_a_column_of_a_list_is_of_one_kind_and_gaps_are_gaps(photos):
+    path, index = written(photos), photos.parent / "index"
+    report = build(path, index=index, column=list(CELLS))
+
+    types = read_manifest(index).columns.types
+    assert {name: types[name] for name in CELLS} == {"year": "integer", "shelf": "text", "size": "number"}
+    found = [{name: columns.get(name) for name in CELLS} for columns in columns_of(index).values()]
+    assert found == [
+        {"year": 1986, "shelf": "007", "size": 1.5},
+        {"year": None, "shelf": "186", "size": None},
+        {"year": 1990, "shelf": "12", "size": 2},
+    ]
+    assert [note.partition(": ")[2][:22] for note in report.notes] == [
+        "column year is of numb",
+        "column shelf is text, ",
+    ]
+
+
+def test_what_is_stored_stays_until_the_list_changes(photos, monkeypatch):
+    path, index = written(photos), photos.parent / "index"
+    with monkeypatch.context() as before:  # as earlier versions did, each cell for itself
+        before.setattr(
+            "retrieval.sources.listings.cells.Cells.value",
+            lambda _, text: int(text) if text.isdecimal() and text[0] != "0" else text or None,
+        )
+        build(path, index=index, column=list(CELLS))
+    stored = columns_of(index)
+    assert [columns["shelf"] for columns in stored.values()] == ["007", 186, 12]
+
+    build(path, index=index)
+    assert columns_of(index) == stored
+
+    path.write_text(path.read_text().replace("1990", "1991"))
+    build(path, index=index)
+    assert [columns["shelf"] for columns in columns_of(index).values()] == ["007", "186", "12"]

@@ -51,13 +51,40 @@ class TestText:
 
 class TestTables:
     def test_columns_are_handed_on_with_their_types(self) -> None:
-        data = b'id,File,caption,w,r\r\n7,a.jpg,"a, ""b""\r\nc",640,0.5\r\n007,b.jpg,,x,1e3\r\n'
+        data = b'id,File,caption,w,r,n\r\n7,a.jpg,"a, ""b""\r\nc",640,0.5,3\r\n007,b.jpg,,,12,x\r\n'
 
-        lines = read(data, "list.CSV", wanted=["id", "caption", "w", "r"])
+        lines = read(data, "list.CSV", wanted=["id", "caption", "w", "r", "n"])
 
         assert [line.place for line in lines] == [b"a.jpg", b"b.jpg"]
-        assert lines[0].columns == {"id": 7, "caption": 'a, "b"\r\nc', "w": 640, "r": 0.5}
-        assert lines[1].columns == {"id": "007", "caption": None, "w": "x", "r": "1e3"}
+        assert lines[0].columns == {"id": "7", "caption": 'a, "b"\r\nc', "w": 640, "r": 0.5, "n": "3"}
+        assert lines[1].columns == {"id": "007", "caption": None, "w": None, "r": 12, "n": "x"}
+
+    def test_a_sentence_tells_of_each_column_that_is_not_what_it_looks_like(self) -> None:
+        data = b"file,year,id,note\na,1986,186,1\nb,nan,007,x\nc,,191,y\n"
+        told: list[str] = []
+
+        read(data, "list.csv", wanted=["year", "id", "note"], tell=told.append)
+
+        assert [one.partition(" ")[0] for one in told] == ["list.csv:", "list.csv:"]
+        assert "column year is of numbers; 1 cell says that there is none, such as 'nan' in line 3" in told[0]
+        assert "column id is text, though 2 of 3 cells are numbers: line 3 has '007'" in told[1]
+
+    def test_a_file_is_read_from_where_it_stands(self) -> None:
+        file = io.BytesIO(b"what stands before\nfile,n\na,1\nb,2\n")
+        file.readline()
+
+        lines = list(read_lines(file, "list.csv", wanted=["n"]))
+
+        assert [(line.number, line.place, line.columns) for line in lines] == [
+            (2, b"a", {"n": 1}),
+            (3, b"b", {"n": 2}),
+        ]
+
+    def test_empty_lines_come_before_a_header_too(self) -> None:
+        lines = read(b"\n\nfile,n\n\na,1\n", "list.csv", wanted=["n"])
+
+        assert [(line.number, line.place, line.columns) for line in lines] == [(5, b"a", {"n": 1})]
+        assert read(b"\n\n", "list.csv") == []
 
     def test_tabs(self) -> None:
         assert places(b"n\turl\n1\ts3://b/a.jpg\n", "list.tsv") == [b"s3://b/a.jpg"]
