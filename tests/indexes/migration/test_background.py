@@ -8,12 +8,7 @@ import pytest
 from indexes.errors import ShapeError, StoreCorrupt
 from indexes.migration.background import Background
 from indexes.vectors.arrays import unit_rows
-
-
-def rows(n, d, seed=0, shift=0.0):
-    drawn = np.random.default_rng(seed).standard_normal((n, d))
-    drawn[:, 0] += shift
-    return unit_rows(drawn)
+from tests.indexes.migration.rows import rows
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.cli import main
 from retrieval.encoders.registry import registry
 from tests.retrieval.cli import fake
 from tests.retrieval.cli.shell import HOSTILE, PLAIN, RAW
+from tests.retrieval.command_line import run_here
 from tests.retrieval.folders import fill, picture
 
 
@@ -25,10 +25,7 @@ def run(capsysbinary):
     """Run one command in this process: exit status, stdout as bytes, stderr as text."""
 
     def run(*arguments: str | Path) -> tuple[int, bytes, str]:
-        capsysbinary.readouterr()
-        status = main([os.fspath(argument) for argument in arguments])
-        out, err = capsysbinary.readouterr()
-        return status, out, err.decode()
+        return run_here(capsysbinary, *arguments)
 
     return run
 

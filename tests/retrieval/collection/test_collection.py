@@ -47,12 +47,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def collection(photos: Path) -> retrieval.Collection:
-    with retrieval.open(photos, encoder=ENCODER) as opened:
-        yield opened
-
-
 def as_png(seed: int) -> bytes:
     stream = io.BytesIO()
     picture(seed).save(stream, format="PNG")

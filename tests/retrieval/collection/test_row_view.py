@@ -30,12 +30,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def collection(photos: Path) -> retrieval.Collection:
-    with retrieval.open(photos, encoder=ENCODER) as opened:
-        yield opened
-
-
 KEYS = ["a/0.png", "b/2.png", "b/3.png", os.fsdecode(ODD)]
 IDS = [0, 2, 3, 4]
 

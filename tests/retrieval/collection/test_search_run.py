@@ -36,12 +36,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def collection(photos: Path) -> retrieval.Collection:
-    with retrieval.open(photos, encoder=ENCODER) as opened:
-        yield opened
-
-
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Pictures that are not indexed, two of them the same file."""

@@ -20,6 +20,7 @@ from PIL import Image
 import retrieval
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.testing import FakeEncoder
+from tests.retrieval.command_line import command
 
 ODD = ("a b", "ünïcode", "new\nline", "-dash", "per%20cent", 'comma,"quote')
 
@@ -44,18 +45,6 @@ def build(root, index, **options):
 
 def opened(index, **options):
     return retrieval.open(index, encoder=FakeEncoder(), **options)
-
-
-def retrieve(*words, cwd, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "retrieval", *map(str, words)],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def ids_by_key(many):
@@ -350,7 +339,7 @@ def test_partial_answers_say_what_was_not_searched(own):
 def test_info_says_which_shard_is_missing_and_what_is_still_there(own):
     index = own[1]
     (index / "shard-00001").rename(index.parent / "away")
-    told = retrieve("info", "--index", index, cwd=index.parent)
+    told = command("info", "--index", index, cwd=index.parent)
 
     assert told.returncode == 0, told.stderr
     assert [("missing" in line) for line in told.stdout.splitlines() if "shard-0000" in line] == [
@@ -367,17 +356,17 @@ def test_nothing_is_missing_from_a_whole_collection_that_may_be_partial(kept):
 
 def test_the_command_line_says_which_shard_is_missing_and_answers_in_part_if_asked(tmp_path):
     root = fill(tmp_path / "photos", folders=2, each=3)
-    made = retrieve("build-index", root, "--index", "big", "--shards", 2, "--json", cwd=tmp_path)
+    made = command("build-index", root, "--index", "big", "--shards", 2, "--json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["images"] == 6
     (tmp_path / "big/shard-00000").rename(tmp_path / "away")
 
-    refused = retrieve("query", root / "f1/00.png", "--index", "big", "--json", cwd=tmp_path)
+    refused = command("query", root / "f1/00.png", "--index", "big", "--json", cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "shard-00000" in refused.stderr
     assert "Traceback" not in refused.stderr
 
-    partial = retrieve(
+    partial = command(
         "query",
         root / "f1/00.png",
         "--index",
@@ -393,7 +382,7 @@ def test_the_command_line_says_which_shard_is_missing_and_answers_in_part_if_ask
     assert all(hit["path"].startswith("f1/") and hit["missing"] == ["shard-00000"] for hit in answer)
     assert "not searched: shard-00000" in partial.stderr
 
-    checked = retrieve("verify", "--index", "big", "--json", cwd=tmp_path)
+    checked = command("verify", "--index", "big", "--json", cwd=tmp_path)
     assert checked.returncode == 1
     found = json.loads(checked.stdout)
     assert not found["ok"]

@@ -17,6 +17,7 @@ from PIL import Image
 import retrieval
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.testing import FakeEncoder
+from tests.retrieval.command_line import command
 
 COUNT = 120
 
@@ -106,18 +107,6 @@ def answering(root):
     """Return the encoder whose queries a collection takes."""
     with retrieval.open(root) as opened:
         return {"old": Old, "new": New, "third": Third}[opened.space.name]
-
-
-def command(*words, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "retrieval", *map(str, words)],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def test_an_upgrade_ends_with_a_plan_and_what_each_way_costs(photos):

@@ -6,11 +6,8 @@ import base64
 import io
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -21,6 +18,7 @@ from retrieval.display.previews import SIZE, thumbnail
 from retrieval.render.html_page import Answer, Part, page, parts, write
 from tests.retrieval.browser import chromium, luminance, window
 from tests.retrieval.folders import fill, picture
+from tests.retrieval.render.fake_hit import FakeHit
 
 NAMES = [
     "cat.png",
@@ -36,27 +34,6 @@ NAMES = [
     "long " * 40 + ".png",
     "$title ${style}.png",
 ]
-
-
-@dataclass
-class FakeHit:
-    rank: int
-    score: float
-    path: str
-    id: int = 0
-    n_duplicates: int = 0
-    duplicates: tuple[str, ...] = ()
-    matched: tuple[str, ...] = ()
-    origin: None = None
-    ranked_by: float | None = None
-    space: str | None = None
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    region: tuple[float, ...] | None = None
-    match: float | None = None
-    verified: bool | None = None
-    relation: str | None = None
-    verified_probability: float | None = None
-    outline: list[list[float]] | None = None
 
 
 class Reader(HTMLParser):

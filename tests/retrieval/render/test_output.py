@@ -6,8 +6,7 @@ import io
 import json
 import os
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from retrieval.render.output import (
     replacing,
     table,
 )
+from tests.retrieval.render.fake_hit import FakeHit
 
 BAD = os.fsdecode(b"a/b\xff\xfe.jpg")
 HOSTILE = [
@@ -39,27 +39,6 @@ HOSTILE = [
 ]
 # Any name that a Unix file system can hold: no NUL, and bytes that are not UTF-8 as surrogates.
 NAMES = st.binary(min_size=1, max_size=60).map(lambda raw: os.fsdecode(raw.replace(b"\0", b"0")))
-
-
-@dataclass
-class FakeHit:
-    rank: int
-    score: float
-    path: str
-    id: int = 7
-    n_duplicates: int = 0
-    duplicates: tuple[str, ...] = ()
-    matched: tuple[str, ...] = ()
-    origin: None = None
-    ranked_by: float | None = None
-    space: str | None = None
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    region: tuple[float, ...] | None = None
-    match: float | None = None
-    verified: bool | None = None
-    relation: str | None = None
-    verified_probability: float | None = None
-    outline: list[list[float]] | None = None
 
 
 def one(path: str, form: Form, *, columns: int = 80, terminal: bool = False) -> str:

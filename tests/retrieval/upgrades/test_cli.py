@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 import retrieval
-from retrieval.cli import main
 from retrieval.cli.reports import measured
+from tests.retrieval.command_line import run_here
 from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill
 
@@ -35,10 +34,8 @@ def photos(built, tmp_path):
 @pytest.fixture
 def run(capsysbinary):
     def run(*arguments):
-        capsysbinary.readouterr()
-        status = main([os.fspath(argument) for argument in arguments])
-        out, err = capsysbinary.readouterr()
-        return status, out.decode(), err.decode()
+        status, out, err = run_here(capsysbinary, *arguments)
+        return status, out.decode(), err
 
     return run
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 
 import skimage.data
 from PIL import Image
@@ -28,18 +26,6 @@ def photograph(name):
     image = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
     image.thumbnail((256, 256))
     return image
-
-
-def command(*words, cwd, text=True):
-    return subprocess.run(
-        [sys.executable, "-m", "retrieval", *map(str, words)],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=text,
-        timeout=120,
-        check=False,
-    )
 
 
 def state(root):

@@ -12,9 +12,9 @@ import pytest
 import retrieval
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.testing import FakeEncoder
+from tests.retrieval.command_line import command
 from tests.retrieval.promises.copies.photographs import (
     build,
-    command,
     state,
 )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from retrieval.cli import main
 from retrieval.encoders.registry import registry
 from tests.retrieval.cli import fake
+from tests.retrieval.command_line import run_here
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +23,7 @@ def run(capsysbinary):
     """Run one command in this process: exit status, stdout, stderr."""
 
     def run(*words: str | Path) -> tuple[int, str, str]:
-        capsysbinary.readouterr()
-        status = main([os.fspath(word) for word in words])
-        out, err = capsysbinary.readouterr()
-        return status, out.decode(), err.decode()
+        status, out, err = run_here(capsysbinary, *words)
+        return status, out.decode(), err
 
     return run

@@ -18,11 +18,6 @@ def index(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-@pytest.fixture
-def encoder() -> CountingEncoder:
-    return CountingEncoder()
-
-
 def test_an_image_is_a_source_and_its_key_is_its_name(
     tmp_path: Path, index: Path, encoder: CountingEncoder
 ) -> None:

@@ -27,11 +27,6 @@ def photos(tmp_path: Path) -> Path:
     return fill(tmp_path / "photos", NAMES)
 
 
-@pytest.fixture
-def encoder() -> CountingEncoder:
-    return CountingEncoder()
-
-
 def write(photos: Path, lines: list[str], name: str = "list.txt") -> Path:
     path = photos / name
     path.write_text("".join(f"{line}\n" for line in lines))

@@ -29,11 +29,6 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def encoder() -> CountingEncoder:
-    return CountingEncoder()
-
-
-@pytest.fixture
 def bucket(photos: Path) -> str:
     files = fsspec.filesystem("memory")
     files.store.clear()

@@ -32,11 +32,6 @@ def photos(tmp_path: Path) -> Path:
     return fill(tmp_path / "photos", NAMES)
 
 
-@pytest.fixture
-def encoder() -> CountingEncoder:
-    return CountingEncoder()
-
-
 def cells(photos: Path, names: list[str] = NAMES) -> list[dict[str, Any]]:
     return [{"bytes": (photos / name).read_bytes(), "path": name} for name in names]
 
