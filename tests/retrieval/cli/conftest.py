@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from retrieval.encoders.registry import registry
+from tests.command_line import run_here
 from tests.retrieval.cli import fake
 from tests.retrieval.cli.shell import HOSTILE, PLAIN, RAW
-from tests.retrieval.command_line import run_here
 from tests.retrieval.folders import fill, picture
 
 

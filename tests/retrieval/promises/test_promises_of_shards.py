@@ -20,7 +20,7 @@ from PIL import Image
 import retrieval
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.testing import FakeEncoder
-from tests.retrieval.command_line import command
+from tests.command_line import command
 
 ODD = ("a b", "ünïcode", "new\nline", "-dash", "per%20cent", 'comma,"quote')
 

@@ -17,7 +17,7 @@ from PIL import Image
 import retrieval
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.testing import FakeEncoder
-from tests.retrieval.command_line import command
+from tests.command_line import command
 
 COUNT = 120
 

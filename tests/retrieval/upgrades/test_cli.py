@@ -10,7 +10,7 @@ import pytest
 
 import retrieval
 from retrieval.cli.reports import measured
-from tests.retrieval.command_line import run_here
+from tests.command_line import run_here
 from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill
 

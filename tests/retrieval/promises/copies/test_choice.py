@@ -12,7 +12,7 @@ import pytest
 import retrieval
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.testing import FakeEncoder
-from tests.retrieval.command_line import command
+from tests.command_line import command
 from tests.retrieval.promises.copies.photographs import (
     build,
     state,

@@ -14,7 +14,7 @@ from PIL import Image
 import retrieval
 from retrieval.errors import OptionError
 from retrieval.testing import FakeEncoder
-from tests.retrieval.command_line import command
+from tests.command_line import command
 from tests.retrieval.promises.copies.photographs import (
     NAMES,
     build,

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 import retrieval
-from tests.retrieval.command_line import command
+from tests.command_line import command
 
 
 def test_a_search_that_verifies_puts_the_picture_first_and_says_how_it_lies(messy, originals):

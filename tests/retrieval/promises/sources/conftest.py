@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from retrieval.encoders.registry import registry
+from tests.command_line import run_here
 from tests.retrieval.cli import fake
-from tests.retrieval.command_line import run_here
 
 
 @pytest.fixture(autouse=True)
