@@ -5,6 +5,9 @@
 ``RUN`` has the photographs' vectors, as ``python -m tools.train_oca measure`` leaves them. ``--misspelt`` is a dictionary of misspelt words
 (``written->meant`` a line, as codespell has it), ``--names`` and ``--words`` are words that must stay, one a line. Half of the first two was looked at
 when the rules were chosen; the other half is measured, by the parity of each word's CRC-32.
+
+What nano takes for learned is apart: ``seen`` are misspelt words that its training texts have, ``formed`` those that look as if they were formed from
+learned words; names and words of either kind must stay.
 """
 
 from __future__ import annotations
@@ -34,43 +37,62 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("data", "work", "misspelt", "names", "words"):
+    for name in ("data", "work", "wordnet", "misspelt", "names", "words"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     nano = open_nano("2", threads=1)
     learned = Vocabulary(VOCABULARIES / "nano-2.u32", words_of)
     pairs = [line.split("->") for line in given.misspelt.read_text(encoding="utf-8").splitlines()]
     often = set(_lines(VOCABULARIES / "nano-2.txt"))
-    misspelt = {
-        written: meant.split(",")[0].strip()
-        for written, meant in pairs
-        if _held_out(written) and WORD.fullmatch(written) and not learned.has(written)
+    held_out = {
+        written: meant
+        for written, line in pairs
+        if (meant := line.split(",")[0].strip()) in often and _held_out(written) and WORD.fullmatch(written)
     }
-    misspelt = {written: meant for written, meant in misspelt.items() if meant in often}
-    names, words = (
-        [
-            word
-            for word in _lines(path)
-            if WORD.fullmatch(word) and not learned.has(word) and (_held_out(word) or all_)
-        ]
-        for path, all_ in ((given.names, False), (given.words, True))
-    )
+    seen = {word for text in _texts(given.data, given.wordnet) for word in words_of(text.text)}
+    strange = {written: meant for written, meant in held_out.items() if not learned.has(written)}
+    kinds = {
+        "seen": {written: meant for written, meant in held_out.items() if written in seen},
+        "formed": {w: meant for w, meant in held_out.items() if w not in seen and learned.has(w)},
+    }
+    right = {
+        kind: [word for word in _lines(path) if WORD.fullmatch(word) and (kind == "words" or _held_out(word))]
+        for kind, path in (("names", given.names), ("words", given.words))
+    }
     with watch() as load:
-        asked = _some(misspelt)
+        asked = _some(strange)
         start = time.process_time()
         read = {written: nano.read_as(written)[0] for written in asked}
         seconds = time.process_time() - start
-        changed = {
-            kind: {word: meant for word in _some(some) if (meant := nano.read_as(word)[0]) != word}
-            for kind, some in (("names", names), ("words", words))
-        }
+        known = {kind: _corrected(some, nano) for kind, some in kinds.items()}
+        stay, changed = {}, {}
+        for kind, some in right.items():
+            for which in ("", "known_"):
+                words = _some(word for word in some if bool(which) == (learned.has(word) or word in seen))
+                changed[which + kind] = {w: meant for w in words if (meant := nano.read_as(w)[0]) != w}
+                stay[which + kind] = len(words)
+                stay[f"{which}{kind}_changed"] = len(changed[which + kind]) / len(words)
         found = _found(given.data, given.work, nano)
     save(
-        "spelling", load=load, misspelt=len(asked), right=_share(read[word] == misspelt[word] for word in asked),
-        wrong=_share(read[word] not in (word, misspelt[word]) for word in asked), milliseconds=1e3 * seconds / len(asked),
-        names=len(_some(names)), names_changed=len(changed["names"]) / len(_some(names)), words=len(_some(words)),
-        words_changed=len(changed["words"]) / len(_some(words)), changed=changed, first_five=found,
+        "spelling", load=load, misspelt=len(asked), right=_share(read[word] == strange[word] for word in asked),
+        wrong=_share(read[word] not in (word, strange[word]) for word in asked), milliseconds=1e3 * seconds / len(asked),
+        known=known, **stay, changed=changed, first_five=found,
     )  # fmt: skip
+
+
+def _corrected(misspelt: dict[str, str], nano: NanoEncoder) -> dict[str, Any]:
+    """Give the shares of misspelt words that become the right one and a wrong one, and those of the second kind."""
+    read = {written: nano.read_as(written)[0] for written in _some(misspelt)}
+    wrong = {written: got for written, got in read.items() if got not in (written, misspelt[written])}
+    right = _share(read[written] == misspelt[written] for written in read)
+    return {"words": len(read), "right": right, "wrong": len(wrong) / len(read), "read_wrongly": wrong}
+
+
+def _texts(data: Path, wordnet: Path) -> list[Any]:
+    from tools.train_nano.inputs.corpus import list_texts
+    from tools.train_nano.inputs.data import list_photos
+
+    return list_texts(data, wordnet, list_photos(data))
 
 
 def _found(data: Path, work: Path, nano: NanoEncoder) -> dict[str, Any]:

@@ -5,6 +5,8 @@ doi 10.1145/363958.363994; no place is changed twice). What is often confused co
 on the keyboard. A word that was said ten times as often may cost `PRIOR` more. The cheapest word is meant if no other one but an inflection of it comes near
 (`CLEARLY`).
 
+A word that only looks as if it were formed from learned ones (*butterly*, *labtop*) is read as another where one plain slip leads to it (`SLIP`).
+
 The file holds the learned words by falling frequency, one a line; names of things count more.
 """
 
@@ -32,6 +34,8 @@ PRIOR = 0.25
 CLEARLY = 0.25
 TRIED = 8
 """A text with more words that were never learned is of another language, or no text: none of them is corrected."""
+SLIP = 1.1
+"""What one plain slip costs at most: a letter, a swap, or two doubled letters."""
 REMEMBERED = 4096  # words and what they were meant as
 FIRST = 0.6  # how much more it costs to change the first letter: people seldom get that one wrong
 SWAPPED, DOUBLED, SIMILAR, NEAR, OTHER, PLAIN = 0.7, 0.55, 0.8, 0.9, 1.2, 1.0
@@ -127,18 +131,27 @@ class Spelling:
     ) -> tuple[str, dict[str, str]]:
         """Correct a text, and say which words were read as which (see `retrieval.encoders.SpellingEncoder`)."""
         strange: dict[str, str] = {}
+        formed: dict[str, str] = {}
         for found in _QUOTED_OR_WORD.finditer(text):
             written = found[0]
             word = written.lower()
             is_name = written != word and bool(text[: found.start()].strip())
-            if is_correctable(word) and not is_name and word not in keep and not vocabulary.has(word):
-                strange[written] = word
-                if len(strange) > TRIED:
+            if is_correctable(word) and not is_name and word not in keep and not vocabulary.holds(word):
+                (formed if vocabulary.has(word) else strange)[written] = word
+                if len(strange) > TRIED or len(formed) > TRIED:
                     return text, {}
         read = {written: meant for written, word in strange.items() if (meant := self.meant(word))}
+        read |= {written: meant for written, word in formed.items() if (meant := self.slip(word))}
         if not read:
             return text, read
         return _QUOTED_OR_WORD.sub(lambda found: read.get(found[0], found[0]), text), read
+
+    def slip(self, word: str) -> str | None:
+        """Return the learned word that ``word`` was clearly meant as, if one plain slip leads to it and neither is formed from the other; else None."""
+        meant = self.meant(word)
+        if meant is None or cost(word, meant, SLIP) == math.inf or _is_inflected(word, meant):
+            return None
+        return meant
 
     def _meant(self, word: str) -> str | None:
         """Return the learned word that ``word``, in the letters a to z, was meant as; None where none is clearly meant."""

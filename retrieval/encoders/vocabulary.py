@@ -2,10 +2,10 @@
 
 A word counts as known if it was learned, is an inflection of such a word, joins two frequent ones (*firetruck*), is a
 frequent one with one letter wrong, as training misspelt them, or sounds like one (*elefant*). Numbers are neither known nor unknown: they are only named
-where nothing else is known.
+where nothing else is known. A word with a digit is a number unless it has a run of letters that is no known word (*zzyzx7*).
 
 The file: how many hashes are frequent (uint32, little-endian), the sorted CRC-32 of frequent words and of how they sound, and
-the sorted CRC-32 of the rest.
+the sorted CRC-32 of the rest, with words of a dictionary that are formed from learned ones.
 A word that was never learned is taken for known once in ten thousand.
 """
 
@@ -25,8 +25,9 @@ FREQUENT = 20
 
 _ENDINGS = (
     ("ies", "y"), ("es", ""), ("s", ""), ("ied", "y"), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"),
-    ("er", ""), ("er", "e"), ("est", ""), ("ly", ""), ("y", ""), ("like", ""), ("less", ""), ("shaped", ""),
+    ("er", ""), ("er", "e"), ("est", ""),
 )  # fmt: skip
+_FORMED = (("ly", ""), ("y", ""), ("like", ""), ("less", ""), ("shaped", ""))
 _SOUNDS = (
     ("ph", "f"),
     ("ck", "k"),
@@ -42,6 +43,7 @@ _SOUNDS = (
 _SHORTEST_MISSPELT = 5
 _LONGEST_MISSPELT = 64  # a longer one is no word of a language, and looking for those near it takes long
 _SHORTEST_PART = 3
+_RUN = re.compile("[a-z]{4,}")  # shorter ones are units and models: 35mm, 4x4, mp3
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -73,9 +75,10 @@ class Vocabulary:
         numbers: dict[str, None] = {}
         for chunk in text.split():
             words = self._words_of(chunk)
-            strange = [word for word in words if not _is_number(word) and not self._knows(word)]
-            numbers.update(dict.fromkeys(word for word in words if _is_number(word)))
-            known.update(dict.fromkeys(w for w in words if w not in strange and not _is_number(w)))
+            digits = [word for word in words if self._is_number(word)]
+            strange = [word for word in words if word not in digits and not self._knows(word)]
+            numbers.update(dict.fromkeys(digits))
+            known.update(dict.fromkeys(word for word in words if word not in strange and word not in digits))
             if strange:
                 unknown.update(dict.fromkeys([_bare(chunk)] if len(strange) == len(words) else strange))
             else:
@@ -85,22 +88,32 @@ class Vocabulary:
         return list(known), list(unknown)
 
     def has(self, word: str) -> bool:
-        """Say whether a word was learned, is an inflection of one that was, or joins two frequent ones."""
-        if self._any([word], self._frequent) or self._any([word], self._rest):
+        """Say whether a word was learned, is an inflection of one that was, is formed from one, or joins two frequent ones."""
+        if self.holds(word):
             return True
         if not word.isascii() or len(word) > _LONGEST_MISSPELT:
             return False
-        stems = [word.removesuffix(end) + other for end, other in _ENDINGS if word.endswith(end)]
-        stems += [
-            stem[:-1] for stem in stems if len(stem) > 3 and stem[-1:] == stem[-2:-1]
-        ]  # running, biggest
-        stems = [stem for stem in stems if len(stem) >= _SHORTEST_PART]
-        if self._any(stems, self._frequent) or self._any(stems, self._rest):
+        if self._any_stem(word, _FORMED):
             return True
         cuts = range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1)
         return any(
             self._any([word[:at]], self._frequent) and self._any([word[at:]], self._frequent) for at in cuts
         )
+
+    def holds(self, word: str) -> bool:
+        """Say whether a word was learned or is an inflection of one that was: what is merely formed from others may be a slip (*butterly*, *pinapple*)."""
+        if self._any([word], self._frequent) or self._any([word], self._rest):
+            return True
+        return word.isascii() and len(word) <= _LONGEST_MISSPELT and self._any_stem(word, _ENDINGS)
+
+    def _any_stem(self, word: str, endings: tuple[tuple[str, str], ...]) -> bool:
+        """Say whether a word without one of these endings was learned."""
+        stems = [word.removesuffix(end) + other for end, other in endings if word.endswith(end)]
+        stems += [
+            stem[:-1] for stem in stems if len(stem) > 3 and stem[-1:] == stem[-2:-1]
+        ]  # running, biggest
+        stems = [stem for stem in stems if len(stem) >= _SHORTEST_PART]
+        return self._any(stems, self._frequent) or self._any(stems, self._rest)
 
     def _knows(self, word: str) -> bool:
         if self.has(word):
@@ -108,6 +121,11 @@ class Vocabulary:
         if not word.isascii() or not _SHORTEST_MISSPELT <= len(word) <= _LONGEST_MISSPELT:
             return False
         return self._any([_sound(word)], self._frequent) or self._any(list(_misspelt(word)), self._frequent)
+
+    def _is_number(self, word: str) -> bool:
+        if not (word.isascii() and any(character.isdigit() for character in word)):
+            return False
+        return self._any([word], self._frequent) or all(self._knows(run) for run in _RUN.findall(word))
 
     @staticmethod
     def _any(words: list[str], table: NDArray[np.uint32]) -> bool:
@@ -134,10 +152,6 @@ def _sorted(words: Iterable[str]) -> NDArray[np.uint32]:
 
 def _hash(word: str) -> int:
     return zlib.crc32(word.encode("utf-8", "surrogatepass"))
-
-
-def _is_number(word: str) -> bool:
-    return word.isascii() and any(character.isdigit() for character in word)
 
 
 def _sound(word: str) -> str:

@@ -89,6 +89,45 @@ def test_a_text_keeps_what_is_right_and_what_is_quoted(spelling, vocabulary) -> 
     assert spelling.read_as("a girafe", vocabulary, keep={"girafe"}) == ("a girafe", {})
 
 
+def test_what_only_looks_formed_is_read_where_one_plain_slip_leads_to_a_word(tmp_path) -> None:
+    learned = ["butter", "butterfly", "lap", "top", "laptop", "shell", "under", "foot", "wood", "underfoot"]
+    (tmp_path / "words.txt").write_text("\n".join(learned), encoding="ascii")
+    (tmp_path / "words.u32").write_bytes(pack(dict.fromkeys(learned, FREQUENT) | {"underwood": 1}))
+    own, known = Spelling(tmp_path / "words.txt"), Vocabulary(tmp_path / "words.u32", words_of)
+
+    assert own.read_as("a laptopp, a labtop: butterly", known) == (
+        "a laptop, a laptop: butterfly",
+        {"laptopp": "laptop", "labtop": "laptop", "butterly": "butterfly"},
+    )
+    # What is formed from the word itself, its inflections, more than a slip, and what was learned.
+    for right in ("shelly", "laptops", "buttertop", "underwood", "a Labtop", '"labtop"'):
+        assert own.read_as(right, known) == (right, {})
+    assert own.slip("wooodfoot") is None
+
+
+def test_a_word_with_a_digit_is_a_number_only_if_its_letters_are_few_or_known(vocabulary) -> None:
+    assert vocabulary.split("a zzyzx7 horse")[1] == ["a", "zzyzx7"]
+    assert vocabulary.split("31mzzyzx horse") == (["horse"], ["31mzzyzx"])
+    for right in ("35mm horse", "horse 4x4", "horse street2", "2nd horse", "12 horses"):
+        assert vocabulary.split(right)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("pinapple", "pineapple"), ("butterly", "butterfly"), ("labtop", "laptop"), ("motorcyle", "motorcycle"), ("mountin", "mountain"), ("kitchin", "kitchen")],
+)  # fmt: skip
+def test_what_people_misspell_in_captions_is_corrected_too(written: str, meant: str) -> None:
+    assert NANO.read_as(f"a {written}") == (f"a {meant}", {written: meant})
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["beech", "dessert", "buttery", "endlessly", "blackguard", "daschund", "bibimbap", "corgie", "hoodie"],
+)
+def test_rare_words_of_the_texts_and_right_formed_ones_stay(word: str) -> None:
+    assert NANO.read_as(word) == (word, {})
+
+
 def test_a_swap_is_found_at_its_own_cost() -> None:
     for a, b in (("ab", "ba"), ("abcd", "acbd"), ("xaby", "xbay")):
         assert cost(a, b, cost(a, b, 9)) < 9
