@@ -36,6 +36,8 @@ TRIED = 8
 """A text with more words that were never learned is of another language, or no text: none of them is corrected."""
 SLIP = 1.1
 """What one plain slip costs at most: a letter, a swap, or two doubled letters."""
+FORMED = 6
+"""A shorter word that looks as if it were formed from others is as often a name (*Peggy*) as a slip."""
 REMEMBERED = 4096  # words and what they were meant as
 FIRST = 0.6  # how much more it costs to change the first letter: people seldom get that one wrong
 SWAPPED, DOUBLED, SIMILAR, NEAR, OTHER, PLAIN = 0.7, 0.55, 0.8, 0.9, 1.2, 1.0
@@ -137,7 +139,10 @@ class Spelling:
             word = written.lower()
             is_name = written != word and bool(text[: found.start()].strip())
             if is_correctable(word) and not is_name and word not in keep and not vocabulary.holds(word):
-                (formed if vocabulary.has(word) else strange)[written] = word
+                if not vocabulary.has(word):
+                    strange[written] = word
+                elif len(word) >= FORMED:
+                    formed[written] = word
                 if len(strange) > TRIED or len(formed) > TRIED:
                     return text, {}
         read = {written: meant for written, word in strange.items() if (meant := self.meant(word))}
