@@ -144,8 +144,8 @@ def tune(
     reading = [layer for layer in (evened, evened.inner) if layer is not None]
     with torch.no_grad():
         for layer in reading:
-            layer.bias += layer.weight @ middle
-            layer.weight *= spread
+            layer.bias.add_(layer.weight @ middle)
+            layer.weight.mul_(spread)
     shares = torch.tensor([look.weight for look in looks])[:, None]
     optimiser = torch.optim.Adam(evened.parameters(), lr=recipe.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
@@ -186,8 +186,8 @@ def tune(
             note(f"head step {step} of {recipe.steps}: loss {loss.item():.3f}")
     with torch.no_grad():
         for layer in reading:
-            layer.weight /= spread
-            layer.bias -= layer.weight @ middle
+            layer.weight.div_(spread)
+            layer.bias.sub_(layer.weight @ middle)
     head.load_state_dict(evened.state_dict())
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from retrieval.encoders.families.nano_torch import CROPS, SIZE, Crop, ImageTower, cut
+from retrieval.encoders.families.nano_torch import CROPS, SIZE, Crop, Head, ImageTower, cut
 from tools.train_nano.inputs.augment import normalised, plain
 from tools.train_nano.measure import unit
 from tools.train_nano.targets.joint import ridge
@@ -52,7 +52,7 @@ def fit_head(
     middle, spread, mean = x.mean(0), x.std(0) + LEAST_SPREAD, y.mean(0)
     fitted = ridge((x - middle) / spread, y - mean, STRENGTH, weights) / spread[:, None]
     if tower.head.out_features != y.shape[1]:
-        tower.head = torch.nn.Linear(x.shape[1], y.shape[1])
+        tower.head = Head(x.shape[1], y.shape[1])
     tower.head.weight.copy_(torch.from_numpy(fitted.T))
     tower.head.bias.copy_(torch.from_numpy(mean - middle @ fitted))
 

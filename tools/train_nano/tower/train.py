@@ -351,8 +351,8 @@ class Run:
         near = z.new_zeros(())
         if recipe.near:
             among = self.targets[torch.cat([names, self.recent_rows[self.recent_rows >= 0]])]  # (k, d)
-            told = F.normalize(target, dim=1) @ F.normalize(among, dim=1).T / NEAR_TEMPERATURE
-            near = self.near(z, among, told.softmax(1), temperature=NEAR_TEMPERATURE)
+            aimed = F.normalize(target, dim=1) @ F.normalize(among, dim=1).T / NEAR_TEMPERATURE
+            near = self.near(z, among, aimed.softmax(1), temperature=NEAR_TEMPERATURE)
         said = z.new_zeros(())
         if recipe.said and data.said is not None:
             told, sentences = data.said.draw(rows, seed)
