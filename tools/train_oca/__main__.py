@@ -43,7 +43,8 @@ from retrieval.encoders.families.nano_text import KINDS, map_tensors
 from retrieval.encoders.families.nano_torch import folded_tower
 from tools.fit_relevance.photographs import keep_vectors
 from tools.train_nano.export import record_files, save_tensors
-from tools.train_nano.inputs.data import list_photos
+from tools.train_nano.inputs.data import Photo, list_photos, load_rgb
+from tools.train_nano.report import speed
 from tools.train_nano.words.vocabulary import write_vocabulary
 from tools.train_oca import further, harder, measure
 from tools.train_oca.data import prepare
@@ -56,6 +57,8 @@ from tools.train_oca.train import RECIPE, averaged, last_tower, start_run
 from tools.train_oca.words import made_words
 from tools.train_oca.words.kinds import words_with_kinds
 from tools.train_oca.words.refit import refit
+
+ROUNDS = 5  # of measuring how fast versions are
 
 
 def main() -> int:
@@ -233,7 +236,7 @@ def run_measure(given: argparse.Namespace) -> int:
     (folder / "card.md").write_text(written, encoding="utf-8")
     print(found, *against, sep="\n")
     save(
-        "nano-2_compatible", load=load, samples=samples, shipped=bool(given.ship and not against),
+        "nano-2_compatible", load=load, samples=samples, images_per_second=speeds(encoders, given.data, photos), shipped=bool(given.ship and not against),
         objections=against, bytes=sum(path.stat().st_size for path in folder.iterdir()), by_width=widths, kept_at_64=kept, across=between,
     )  # fmt: skip
     if given.ship and not against:
@@ -241,6 +244,16 @@ def run_measure(given: argparse.Namespace) -> int:
         shutil.copytree(folder, WEIGHTS / "nano-2")
         print(f"shipped: {WEIGHTS / 'nano-2'}", write_vocabulary(given.data, given.wordnet, "2"), sep="\n")
     return int(bool(against))
+
+
+def speeds(encoders: dict[str, NanoEncoder], data: Path, photos: list[Photo]) -> dict[str, list[float]]:
+    """Measure how many photographs a second one core decodes and encodes, in turn, `ROUNDS` times each."""
+    photo = load_rgb(data / photos[0].file)
+    found: dict[str, list[float]] = {name: [] for name in encoders}
+    for _ in range(ROUNDS):
+        for name, encoder in encoders.items():
+            found[name].append(speed(encoder, photo, seconds=3.0))
+    return found
 
 
 def run_keep(given: argparse.Namespace) -> int:
