@@ -95,7 +95,7 @@ def look_at_all(
     rows = every
     if digest_of(first, head=False) != digest_of(tower, head=False):
         rows = spoken_or_labelled(photos) if few else every
-        kept = folder / f"means-{digest_of(tower)[:12]}-{len(rows)}.npy"
+        kept = folder / f"means-{digest_of(tower, head=False)[:12]}-{len(rows)}.npy"
         means = _means(tower, pixels, rows, kept, note=note)
     seen = np.zeros((len(photos), tower.head.out_features), np.float32)
     seen[rows] = placed(tower.head, means, LOOKS)
