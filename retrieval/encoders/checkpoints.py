@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexes.engine import starting
 from retrieval.errors import UnknownEncoder, WeightsNotFound
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ def unreachable(url: str, *, patience: float = PATIENCE) -> str | None:
             outcome[0] = _first_line(error)
 
     thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
+    with starting("thread"):
+        thread.start()
     thread.join(patience)
     return outcome[0]
 

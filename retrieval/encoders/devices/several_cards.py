@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes import forks
+from indexes.engine import starting
 from retrieval.encoders import ByteEncoder, CallableEncoder, TextEncoder
 from retrieval.encoders.devices.devices import is_out_of_memory
 from retrieval.errors import CapabilityMissing, EncoderError
@@ -177,7 +178,8 @@ class _Worker:
         self.device = device
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, load, device), daemon=True)
-        self._process.start()
+        with starting("process"):
+            self._process.start()
         theirs.close()
 
     def is_alive(self) -> bool:
