@@ -40,7 +40,6 @@ import torch
 from benchmarks.frame import save, watch
 from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
 from retrieval.encoders.families.nano_text import KINDS, map_tensors
-from retrieval.encoders.families.nano_torch import folded_tower
 from tools.fit_relevance.photographs import keep_vectors
 from tools.train_nano.export import record_files, save_tensors
 from tools.train_nano.inputs.data import Photo, list_photos, load_rgb
@@ -48,8 +47,16 @@ from tools.train_nano.report import speed
 from tools.train_nano.words.vocabulary import write_vocabulary
 from tools.train_oca import further, harder, measure
 from tools.train_oca.data import prepare
-from tools.train_oca.finish import TEXT_RECIPE, finish, fold_state
-from tools.train_oca.further import SHIPPED, export_further, go_on, look_at_all, set_training, tune_last
+from tools.train_oca.finish import TEXT_RECIPE, finish
+from tools.train_oca.further import (
+    SHIPPED,
+    export_further,
+    go_on,
+    look_at_all,
+    mixed,
+    set_training,
+    tune_last,
+)
 from tools.train_oca.ship import card, objections, probes_changed, table
 from tools.train_oca.state import keep, restore
 from tools.train_oca.stronger import CANDIDATES, LEFT_OUT, both_teachers, set_trial, stronger
@@ -79,6 +86,9 @@ def main() -> int:
     )
     more.add_argument("--minutes", type=float, default=240.0, help="of the processor, over all sittings")
     more.add_argument("--falls", type=float, default=further.RECIPE.falls, help="as for train")
+    more.add_argument(
+        "--share", type=float, default=1.0, help="of the trained weights; the rest are the shipped tower's"
+    )
     more.add_argument("--every", type=float, default=10.0, help="minutes between two checks")
     taught = commands.add_parser(
         "teachers", help="embed all photographs with both teachers; goes on where it stopped"
@@ -143,8 +153,8 @@ def run_further(given: argparse.Namespace) -> int:
     run = go_on(given.work, set_training(known, words, told), recipe)
     run.log("start", **run.check())
     run.train(checkpoint_seconds=60 * given.every, checked=1)
-    tower, samples = averaged(given.work)
-    tower = folded_tower(fold_state(tower), dim=tower.head.out_features)
+    trained, samples = averaged(given.work)
+    tower = mixed(trained, given.share)
     tune_last(tower, run.data, known.photos)
     export_further(tower, known, given.work / "nano-2", words, samples=samples)
     return 0
