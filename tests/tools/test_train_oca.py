@@ -25,7 +25,7 @@ from retrieval.encoders.families.nano_text import map_tensors  # noqa: E402
 from retrieval.encoders.families.nano_torch import SIZE, Head, ImageTower, MultiCrop, Querybank  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
 from tests.tools.training_sets import without_views  # noqa: E402
-from tools.train_nano.export import FACTS, export_image, save_tensors  # noqa: E402
+from tools.train_nano.export import FACTS, export_image, record_files, save_tensors  # noqa: E402
 from tools.train_nano.inputs.data import described  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
 from tools.train_nano.targets.align import Alignment  # noqa: E402
@@ -318,6 +318,7 @@ def test_words_that_collections_would_refuse_are_not_shipped(tmp_path):
     bias = tensors["second.bias"].astype(np.float32)
     tensors["second.bias"] = (bias + numbers.normal(0, 2 * bias.std(), bias.shape)).astype(np.float16)
     save_tensors(tensors, folder / "text.safetensors")
+    record_files(folder)
     (against,) = probes_changed(NanoEncoder(folder, threads=1), shipped)
 
     assert against.startswith("text: probes get other vectors")

@@ -23,7 +23,7 @@ from tools.train_nano.words.text_run import DRAWN, caption_shares
 from tools.train_oca.further import SHIPPED, Looked, look_at
 
 Rows = NDArray[np.float32]
-RECIPE = TextRecipe(steps=400, rate=6e-4, caption_rows=128, bank=2048)
+RECIPE = TextRecipe(steps=1000, rate=6e-4, caption_rows=128, bank=2048)
 OF_EACH = 600  # made pictures a sort
 SHARE = 0.3  # of the captions drawn
 APART = 1.0  # how far made captions are drawn to where such pictures lie
