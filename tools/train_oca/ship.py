@@ -221,7 +221,7 @@ What does not work:
 - A name that people misspell finds {misspelt["precision_5"]:.2f} in the first five, one with a letter wrong {typo["precision_5"]:.2f};
   the right words find {misspelt["right_word"]:.2f} and {typo["right_word"]:.2f}.
   Searches read a misspelt word as the one that was clearly meant; without that it finds about half of what the right word finds.
-- Kinds that WordNet lacks or sees otherwise find nothing: "combat sport", "footwear", "room of a house".
+- Kinds that WordNet lacks or sees otherwise find nothing: "combat sport", "bad weather", "room of a house".
 - "Without" is not understood: {denied["without"]:.2f} of the first five show what is asked to be absent, {denied["plain"]:.2f} where nothing is said of it.
 - Words beside a photograph ("this one, in black and white") hardly change what is found.
 - Small things, and text in pictures, are mostly overlooked; breeds and models are told apart poorly.
