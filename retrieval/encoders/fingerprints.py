@@ -74,8 +74,12 @@ def hash_file(path: str | os.PathLike[str]) -> str:
 
 
 def cache_directory() -> Path:
-    """Return the user's cache directory of this project; it may not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "retrieval"
+    """Return the user's cache directory of this project; it may not exist, and a user without a home has one that cannot."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(given or Path.home() / ".cache") / "retrieval"
+    except RuntimeError:  # a number that no account has, as containers run by
+        return Path(os.devnull) / "retrieval"
 
 
 def _remembered(path: Path, hash_of: Any) -> str:

@@ -88,7 +88,7 @@ class Block(nn.Module):
 class Head(nn.Linear):
     """A linear map and, where ``hidden`` is not 0, what a layer of so many hidden units adds to it.
 
-    Which things are in a picture is more than a sum of what its places show. What it adds is nothing before it is trained.
+    The layer tells what depends on several channels at once. It adds nothing before it is trained.
     """
 
     inner: nn.Linear | None

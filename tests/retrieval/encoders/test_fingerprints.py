@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from retrieval.encoders import fingerprints as fingerprint_module
-from retrieval.encoders.fingerprints import fingerprint, hash_file, hash_weights
+from retrieval.encoders.fingerprints import cache_directory, fingerprint, hash_file, hash_weights
 from retrieval.errors import EncoderError
 
 
@@ -48,6 +49,15 @@ class TestFingerprint:
         path.write_bytes(b"x")
 
         assert len(hash_file(path)) == 64
+
+    def test_a_user_without_a_home_has_no_cache(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("no home")))
+        path = tmp_path / "w"
+        path.write_bytes(b"x")
+
+        assert len(hash_file(path)) == 64
+        assert not cache_directory().exists()
 
 
 class TestOfAnything:
