@@ -16,6 +16,7 @@ from onnx import helper
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from retrieval.encoders.families.nano import checksum
 from retrieval.encoders.families.nano_torch import (
     CROPS,
     DIM,
@@ -276,10 +277,10 @@ def export_image(
 
 
 def record_files(folder: Path) -> None:
-    """Record in ``encoder.json`` the hash of each file that vectors depend on, so that a damaged one is refused."""
+    """Record in ``encoder.json`` the checksum of each file that vectors depend on, so that a damaged one is refused."""
     facts = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.onnx")])
-    facts["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    facts["files"] = {path.name: checksum(path) for path in files}
     (folder / "encoder.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 

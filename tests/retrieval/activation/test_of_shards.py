@@ -23,7 +23,7 @@ def test_copies_are_made_recorded_and_kept_by_the_next_build(tmp_path):
     first = root / names[0]
 
     (made,) = retrieval.activate(
-        first, out=tmp_path / "out", index=big, steps=2, min_psnr=30, device="cpu", progress=False
+        first, out=tmp_path / "out", index=big, steps=6, min_psnr=30, device="cpu", progress=False
     )
 
     assert made.status in {"activated", "scaled_back"}

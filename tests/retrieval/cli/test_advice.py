@@ -16,9 +16,9 @@ from tests.retrieval.cli.shell import ROOT
 
 COMMAND_LINE = re.compile(r"(?<![\w-])--[a-z]|\bretrieve [a-z]+(-[a-z]+)*\b")
 OTHERS = re.compile(
-    r"--(upgrade|revision|force-reinstall|no-deps|id=|query-gpu|format=csv)|--[a-z-]+:|var\(--[a-z-]+\)"
+    r"--(upgrade|revision|force-reinstall|no-deps|id=|query-gpu|format=csv|pids-limit)|--[a-z-]+:|var\(--[a-z-]+\)"
 )
-"""Options of pip, of nvidia-smi and of huggingface-cli, and names in style sheets."""
+"""Options of pip, of nvidia-smi, of containers and of huggingface-cli, and names in style sheets."""
 
 IN_SKIPPED_TSV = {
     "retrieval/sources/decoding/decoder.py",
