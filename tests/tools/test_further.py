@@ -249,7 +249,7 @@ def test_hidden_units_that_the_shipped_tower_lacks_count_by_their_share(monkeypa
     with torch.no_grad():
         other.load_state_dict(other.state_dict() | plain.state_dict())
         other.head.outer.weight.normal_()
-    monkeypatch.setattr("tools.train_oca.further.read_state", lambda _: dict(plain.state_dict()))
+    monkeypatch.setattr("tools.train_nano.export.read_state", lambda _: dict(plain.state_dict()))
     x = torch.randn(2, 3, 48, 48)
 
     torch.testing.assert_close(mixed(other, 0.0).raw(x), plain.raw(x), atol=2e-3, rtol=1e-2)

@@ -297,19 +297,18 @@ def between(shipped: Path, tower: ImageTower, *, share: float) -> ImageTower:
     Between a network and what it was tuned to lies one that does better than both on what neither has seen (Wortsman et al., 2022,
     "Robust fine-tuning of zero-shot models", arXiv 2109.01903). ``share`` of it is the tower's, the rest the shipped one's.
     """
-    after = fold(tower)
+    after = {name: torch.from_numpy(value.astype(np.float32)) for name, value in fold(tower).items()}
     before = read_state(shipped)
-    return folded_tower(
-        {
-            name: (1 - share) * value + share * torch.from_numpy(after[name].astype(np.float32))
-            for name, value in before.items()
-        }
-    )
+    if hidden_of(after) and not hidden_of(before):  # there such units add nothing, whatever they read
+        before |= {name: after[name] for name in after if name.startswith("head.inner.")}
+        before["head.outer.weight"] = torch.zeros_like(after["head.outer.weight"])
+    return folded_tower({name: (1 - share) * before[name] + share * value for name, value in after.items()})
 
 
 def averaged_tower(checkpoint: Path) -> tuple[ImageTower, dict[str, Any]]:
     """Load the averaged tower of a checkpoint, and the checkpoint's facts (step, samples, seconds, recipe)."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    tower = ImageTower(hidden=hidden_of(state["average"]), norm=True)
-    tower.load_state_dict(state["average"])
+    average = state["average"]
+    tower = ImageTower(dim=len(average["head.bias"]), hidden=hidden_of(average), norm=True)
+    tower.load_state_dict(average)
     return tower.eval(), {name: state[name] for name in ("step", "samples", "seconds", "recipe")}

@@ -202,7 +202,7 @@ def finish(
 ) -> None:  # fmt: skip
     """Fit head, words, bank and maps, and write every file of nano@2 into ``folder``; words go on from those that lie there."""
     data, train = lesson.data, lesson.data.train
-    tower = folded_tower(fold_state(tower), dim=tower.head.out_features)
+    tower = folded_tower(fold_state(tower))
     known = fit_new_head(lesson, tower, note=note)
     note("fitted the head")
     seen = placed(tower.head, known.seen, LOOKS)

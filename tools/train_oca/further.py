@@ -25,7 +25,7 @@ from retrieval.encoders.families.nano_torch import (
     read_querybank,
     read_state,
 )
-from tools.train_nano.export import read_note
+from tools.train_nano.export import between, read_note
 from tools.train_nano.inputs.data import Photo, decode_all, list_photos, unit_hash
 from tools.train_nano.measure import unit
 from tools.train_nano.prepare import assemble
@@ -33,7 +33,7 @@ from tools.train_nano.targets.asked import asked_axes
 from tools.train_nano.targets.joint import ridge
 from tools.train_nano.targets.places import AXES, GRID
 from tools.train_nano.tower.train import Recipe, Run, Said, TrainingSet
-from tools.train_oca.finish import BACK_STRENGTH, POPULARITY, Back, fold_state, read_back, seen_by, write
+from tools.train_oca.finish import BACK_STRENGTH, POPULARITY, Back, read_back, seen_by, write
 from tools.train_oca.head import HeadRecipe, look, placed, tune
 from tools.train_oca.train import LOOKS
 
@@ -73,8 +73,7 @@ def newest(work: Path) -> Path:
 
 def read_tower(weights: Path) -> ImageTower:
     """Return the tower of a folder of weights, folded."""
-    state = read_state(weights / IMAGE)
-    return folded_tower(state, dim=len(state["head.bias"]))
+    return folded_tower(read_state(weights / IMAGE))
 
 
 def look_at_all(
@@ -196,15 +195,8 @@ def tune_last(tower: ImageTower, data: TrainingSet, photos: list[Photo], recipe:
 
 
 def mixed(tower: ImageTower, share: float) -> ImageTower:
-    """Return the mean of a trained tower's folded weights, ``share`` of it, and the shipped one's (Wortsman et al., 2022, arXiv 2109.01903)."""
-    own, shipped = fold_state(tower), read_state(SHIPPED / IMAGE)
-    if (
-        "head.inner.weight" in own and "head.inner.weight" not in shipped
-    ):  # there such units add nothing, whatever they read
-        shipped |= {name: own[name] for name in own if name.startswith("head.inner.")}
-        shipped["head.outer.weight"] = torch.zeros_like(own["head.outer.weight"])
-    state = {name: share * value + (1 - share) * shipped[name] for name, value in own.items()}
-    return folded_tower(state, dim=len(state["head.bias"]))
+    """Return the tower between a trained one, which counts ``share``, and the shipped one (`export.between`)."""
+    return between(SHIPPED / IMAGE, tower, share=share)
 
 
 def export_further(

@@ -20,10 +20,10 @@ from retrieval.encoders.families.nano_torch import SIZE, Crop, Head, ImageTower,
 from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap
 from tools.train_nano.inputs.augment import augment, normalised, plain
 from tools.train_nano.targets.joint import ridge
+from tools.train_nano.tower.start import LEAST_SPREAD
 from tools.train_nano.tower.train import nesting_of, own_first
 
 Rows = NDArray[np.float32]
-LEAST_SPREAD = 0.05  # a channel that hardly ever speaks is not made loud
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

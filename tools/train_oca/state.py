@@ -74,7 +74,7 @@ def restore(state: Path, work: Path, *, old: Space) -> None:
     weights |= {name: torch.from_numpy(value.astype(np.float32)) for name, value in tower.items()}
     texts, offsets = (torch.from_numpy(bank[name].astype(np.float32)) for name in ("texts", "offsets"))
     write(
-        folded_tower(weights, dim=len(weights["head.bias"])),
+        folded_tower(weights),
         folder,
         bank=Querybank(texts, offsets, weight=POPULARITY),
         back=read_back(folder / "back.safetensors"),

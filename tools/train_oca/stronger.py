@@ -169,7 +169,7 @@ def set_trial(data: Path, folder: Path, *, some: int, note: Callable[[str], None
     folder.mkdir(parents=True, exist_ok=True)
     pixels = decode_all(data, few, folder / "pixels.npy", note=note)
     own = np.sort(np.random.default_rng(8).permutation(len(few))[: len(few) // 5])
-    tower = folded_tower(state := read_state(SHIPPED / IMAGE), dim=len(state["head.bias"]))
+    tower = folded_tower(read_state(SHIPPED / IMAGE))
     kept = folder / "means.npz"
     if not kept.exists():
         plain, altered = (

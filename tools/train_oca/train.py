@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from retrieval.encoders.families.nano import WEIGHTS
-from retrieval.encoders.families.nano_torch import CROPS, ImageTower, folded_tower, hidden_of, read_state
-from tools.train_nano.export import read_note
+from retrieval.encoders.families.nano_torch import CROPS, ImageTower, folded_tower, read_state
+from tools.train_nano.export import averaged_tower, read_note
 from tools.train_nano.tower.head import fit_head
 from tools.train_nano.tower.train import Recipe, Run, TrainingSet
 
@@ -42,11 +42,8 @@ def start_run(folder: Path, data: TrainingSet, recipe: Recipe) -> Run:
 
 def averaged(folder: Path) -> tuple[ImageTower, int]:
     """Return the averaged tower of the checkpoint in ``folder``, and how many samples it saw."""
-    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-    weights = state["average"]
-    tower = ImageTower(dim=len(weights["head.bias"]), hidden=hidden_of(weights), norm=True)
-    tower.load_state_dict(weights)
-    return tower.eval(), int(state["samples"])
+    tower, facts = averaged_tower(folder / "checkpoint.pt")
+    return tower, int(facts["samples"])
 
 
 def last_tower(folder: Path) -> tuple[ImageTower, int]:
@@ -54,6 +51,5 @@ def last_tower(folder: Path) -> tuple[ImageTower, int]:
     if (folder / "checkpoint.pt").exists():
         return averaged(folder)
     if (found := folder / "nano-2" / "image.safetensors").exists():
-        state = read_state(found)
-        return folded_tower(state, dim=len(state["head.bias"])), int(read_note(found).get("samples", "0"))
+        return folded_tower(read_state(found)), int(read_note(found).get("samples", "0"))
     return folded_tower(read_state(WEIGHTS / "nano-1" / "image.safetensors")), 0

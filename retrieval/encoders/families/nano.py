@@ -221,7 +221,7 @@ class NanoEncoder(CallableEncoder):
         )
 
         path = self._weights("image.safetensors")
-        tower = folded_tower(read_state(path), dim=self.space.dim)
+        tower = folded_tower(read_state(path))
         for parameter in tower.parameters():
             parameter.requires_grad = False
         facts = _read_facts(self._folder)

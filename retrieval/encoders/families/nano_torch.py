@@ -188,9 +188,9 @@ def hidden_of(state: Mapping[str, torch.Tensor]) -> int:
     return len(state.get("head.inner.bias", ()))
 
 
-def folded_tower(state: Mapping[str, torch.Tensor], *, dim: int = DIM) -> ImageTower:
+def folded_tower(state: Mapping[str, torch.Tensor]) -> ImageTower:
     """Return the tower whose folded weights ``state`` holds, in evaluation mode."""
-    tower = ImageTower(widths_of(state), dim=dim, hidden=hidden_of(state))
+    tower = ImageTower(widths_of(state), dim=len(state["head.bias"]), hidden=hidden_of(state))
     tower.load_state_dict(state)
     return tower.eval()
 

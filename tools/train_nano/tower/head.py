@@ -16,10 +16,10 @@ from retrieval.encoders.families.nano_torch import CROPS, SIZE, Crop, Head, Imag
 from tools.train_nano.inputs.augment import normalised, plain
 from tools.train_nano.measure import unit
 from tools.train_nano.targets.joint import ridge
+from tools.train_nano.tower.start import LEAST_SPREAD
 from tools.train_nano.tower.train import TrainingSet
 
 STRENGTH = 1000.0  # 200 and 4,000 find as many captions' photographs, names and copies
-LEAST_SPREAD = 0.05  # a channel that hardly ever speaks is not made loud
 
 
 @torch.no_grad()
